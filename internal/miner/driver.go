@@ -1,0 +1,157 @@
+// Package miner speaks to mining machines. Driver is the one port; each firmware has a folder of its
+// own. A driver reads and writes what the machine really has, says what it can't do, and never decides
+// what the machine should do.
+package miner
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Firmware names a driver, as in MinerPool.spec.devices.firmware.
+type Firmware string
+
+// The firmwares that have a driver.
+const (
+	Auto      Firmware = "Auto"
+	BraiinsOS Firmware = "BraiinsOS"
+	LuxOS     Firmware = "LuxOS"
+)
+
+// Target is where a machine is and how to be let in.
+type Target struct {
+	Address netip.Addr
+	// Port overrides the firmware's own; 0 keeps it.
+	Port     int
+	Username string
+	Password string
+}
+
+// Driver minds one machine. It is used by one goroutine at a time.
+type Driver interface {
+	// Identify says what machine answers and learns its capabilities. It never writes.
+	Identify(ctx context.Context) (Identity, error)
+	// Read takes one reading. It never writes.
+	Read(ctx context.Context) (Reading, error)
+	// Apply commands one setting. A nil error means the machine said yes, never that it did it.
+	Apply(ctx context.Context, s Setting) error
+	// Capabilities are known after Identify.
+	Capabilities() Capabilities
+}
+
+// Errors that callers tell apart with errors.Is.
+var (
+	// ErrBusy: somebody else holds the machine's only session; back off, do not break it.
+	ErrBusy = errors.New("session held by another client")
+	// ErrUnauthorized: the machine refused the credentials.
+	ErrUnauthorized = errors.New("credentials refused")
+	// ErrUnsupported: this machine has no such setting.
+	ErrUnsupported = errors.New("not supported by this machine")
+	// ErrOutOfRange: watts outside the machine's own range; nothing was sent.
+	ErrOutOfRange = errors.New("outside the machine's range")
+	// ErrNotThisFirmware: something answers, and it is another machine.
+	ErrNotThisFirmware = errors.New("another firmware")
+)
+
+// Identity of a machine. MAC (else Serial) is the machine; the address is only where it was met.
+type Identity struct {
+	Firmware        Firmware
+	FirmwareVersion string
+	Model           string
+	MAC             string
+	Serial          string
+}
+
+// State of a machine.
+type State string
+
+// The states of a machine.
+const (
+	Hashing  State = "Hashing"
+	Starting State = "Starting"
+	Sleeping State = "Sleeping"
+	Stopping State = "Stopping"
+	Failed   State = "Failed"
+	Unknown  State = "Unknown"
+)
+
+// Source says where a reading's watts come from.
+type Source string
+
+// The sources of watts, best first.
+const (
+	Meter    Source = "Meter"
+	Wall     Source = "Wall"
+	PSU      Source = "PSU"
+	DC       Source = "DC"
+	Estimate Source = "Estimate"
+)
+
+// Reading is one look at a machine. A nil pointer is "the machine did not say", never 0.
+type Reading struct {
+	State        State
+	HashrateTHs  *float64
+	Watts        *int64
+	WattsSource  Source
+	TargetWatts  *int64 // as commanded
+	Effective    *int64 // the target the firmware follows now, watts
+	Mode         string // profile or mode in force, where the firmware has them
+	TemperatureC *float64
+	Uptime       *time.Duration
+	Faults       []string
+}
+
+// Kind of a setting.
+type Kind string
+
+// The kinds of setting.
+const (
+	Sleep     Kind = "Sleep"
+	HashWatts Kind = "HashWatts"
+	HashMode  Kind = "HashMode"
+)
+
+// Setting is what a machine is told to do.
+type Setting struct {
+	Kind  Kind
+	Watts int64  // HashWatts
+	Mode  string // HashMode; empty is "whatever it ran before it slept"
+}
+
+// Timing of an action: order given to watts settled.
+type Timing struct {
+	Typical time.Duration
+	Worst   time.Duration
+	// Restarts says that mining stops for a while on the way.
+	Restarts bool
+}
+
+// Mode is one profile or preset a machine offers.
+type Mode struct {
+	Name  string
+	Watts int64
+	THs   float64
+}
+
+// Capabilities of one machine, found by asking it.
+type Capabilities struct {
+	// Sleep and Wake say whether the machine can stop and start mining on command.
+	Sleep bool
+	// SleepSurvivesReboot: a machine put to sleep stays so through a reboot.
+	SleepSurvivesReboot bool
+	// Continuous watt targets between MinWatts and MaxWatts in steps of StepWatts.
+	Continuous                    bool
+	MinWatts, MaxWatts, StepWatts int64
+	// Modes are the discrete profiles, ascending by watts; empty where there are none.
+	Modes []Mode
+	// NameplateWatts is the rated draw of the model, 0 when not known.
+	NameplateWatts int64
+	// NameplateTHs is the rated hash rate of the model, 0 when not known.
+	NameplateTHs float64
+	// ResidualWatts is what the machine typically draws asleep.
+	ResidualWatts int64
+
+	SleepTiming, WakeTiming, TrimTiming Timing
+}
