@@ -1,0 +1,175 @@
+package lease
+
+import "time"
+
+// maxUnseen bounds the leases sent and not yet reported in force. Past it only a lower lease goes out:
+// an agent that does not report is not helped by more.
+const maxUnseen = 256
+
+// Issuer is the operator's side of the protocol for one agent under one leader. It outlives
+// connections and runs of the agent: silence frees nothing (L3). now is the operator's clock. It is not
+// safe for concurrent use.
+type Issuer struct {
+	epoch      Epoch
+	generation uint64
+	assignment Assignment
+
+	run       Run
+	runSeen   time.Time // when this run was first met
+	confirmed bool      // the leader Lease was read after runSeen (L7: confirm after see)
+	heard     bool      // this run has reported under this epoch
+	report    Report    // newest that counts
+	reportAt  time.Time
+
+	seq  uint64
+	sent []sent // leases of this run that may yet be, or are, in force
+
+	// carried caps a fresh run's unknown devices: what the run before it was counted at (L3).
+	carried Watts
+	capped  bool
+}
+
+type sent struct {
+	seq   uint64
+	watts Watts
+	at    time.Time
+	ttl   time.Duration
+}
+
+// NewIssuer starts the operator's side for one agent under the given epoch, which must not be 0.
+func NewIssuer(epoch Epoch) *Issuer { return &Issuer{epoch: epoch} }
+
+// Assign sets what the agent minds. It answers true where the agent has to be told by a new Hello.
+func (i *Issuer) Assign(a Assignment, same func(a, b Assignment) bool) bool {
+	if i.generation > 0 && same(i.assignment, a) {
+		return false
+	}
+	i.generation++
+	i.assignment = a
+	return true
+}
+
+// Report takes one report in. Hello is not nil where the agent has to be (re)introduced to this leader:
+// a new run, an older epoch, an older assignment. The report counts only if it carries this leader's
+// epoch (L2); a higher epoch returns ErrOldEpoch, and the caller must stop leading.
+func (i *Issuer) Report(now time.Time, r Report) (hello *Hello, err error) {
+	if r.Epoch > i.epoch {
+		return nil, ErrOldEpoch
+	}
+	if r.Run != i.run {
+		i.startRun(now, r.Run)
+	}
+	if r.Epoch == i.epoch && i.newer(r) {
+		i.report, i.reportAt, i.heard = r, now, true
+		i.forget(r.Seq)
+		if i.capped && r.Bound <= i.carried {
+			i.capped = false
+		}
+	}
+	if i.generation > 0 && (r.Epoch < i.epoch || r.Generation < i.generation) {
+		return &Hello{Epoch: i.epoch, Run: i.run, Generation: i.generation, Assignment: i.assignment}, nil
+	}
+	return nil, nil
+}
+
+// startRun forgets the leases of a run that is no more and keeps what it was counted at as a cap.
+func (i *Issuer) startRun(now time.Time, run Run) {
+	if i.heard {
+		i.carried, i.capped = i.Hold(), true
+	}
+	i.run, i.runSeen, i.confirmed, i.heard = run, now, false, false
+	i.seq, i.sent, i.report = 0, nil, Report{}
+}
+
+// newer keeps reordered reports of one run out: the agent's clock and seq never go back.
+func (i *Issuer) newer(r Report) bool {
+	return !i.heard || (r.AsOf >= i.report.AsOf && r.Seq >= i.report.Seq)
+}
+
+// forget drops the leases that a later one has replaced in the agent's own words, never sooner.
+func (i *Issuer) forget(inForce uint64) {
+	keep := i.sent[:0]
+	for _, s := range i.sent {
+		if s.seq >= inForce {
+			keep = append(keep, s)
+		}
+	}
+	i.sent = keep
+}
+
+// Confirm records that the leader Lease was read, uncached, by a read begun at begun and still named
+// this operator. It counts for runs first seen before that read (L7).
+func (i *Issuer) Confirm(begun time.Time) {
+	if i.run != 0 && !begun.Before(i.runSeen) {
+		i.confirmed = true
+	}
+}
+
+// Unconfirmed tells since when a run waits for Confirm; false where none does.
+func (i *Issuer) Unconfirmed() (time.Time, bool) {
+	return i.runSeen, i.run != 0 && !i.confirmed
+}
+
+// Grant makes the next lease and enters it into the ledger before it can leave (L2). It answers false
+// where no lease may be sent: the run has not reported under this epoch, is not confirmed, or has not
+// taken up its newest assignment.
+func (i *Issuer) Grant(now time.Time, watts Watts, ttl, shedWithin time.Duration) (Lease, bool) {
+	if !i.heard || !i.confirmed || i.report.Generation < i.generation || watts < 0 || ttl <= 0 {
+		return Lease{}, false
+	}
+	if last, ok := i.Last(); ok && len(i.sent) >= maxUnseen && watts >= last {
+		return Lease{}, false
+	}
+	i.seq++
+	i.sent = append(i.sent, sent{seq: i.seq, watts: watts, at: now, ttl: ttl})
+	return Lease{
+		Epoch: i.epoch, Run: i.run, Seq: i.seq,
+		Watts: watts, TTL: ttl, AsOf: i.report.AsOf, ShedWithin: shedWithin,
+	}, true
+}
+
+// Hold is what the ledger counts for this agent (L2): never less than the bound of its newest report,
+// nor than any lease it may act on.
+func (i *Issuer) Hold() Watts {
+	if !i.heard {
+		return i.carried
+	}
+	hold := i.report.Bound
+	if i.capped {
+		hold = min(hold, max(i.carried, i.report.Draw))
+	}
+	hold = max(hold, i.report.LeaseWatts)
+	for _, s := range i.sent {
+		hold = max(hold, s.watts)
+	}
+	return hold
+}
+
+// Heard tells whether the agent's current run has reported under this leader, and when last.
+func (i *Issuer) Heard() (time.Time, bool) { return i.reportAt, i.heard }
+
+// Newest is the newest report that counts; the zero Report before one.
+func (i *Issuer) Newest() Report { return i.report }
+
+// Last is the newest lease sent to this run: its watts, and whether there is one.
+func (i *Issuer) Last() (Watts, bool) {
+	if len(i.sent) > 0 {
+		return i.sent[len(i.sent)-1].watts, true
+	}
+	return i.report.LeaseWatts, i.report.Seq > 0
+}
+
+// LastSent tells when the newest lease was sent and for how long; the zero time before the first.
+func (i *Issuer) LastSent() (time.Time, time.Duration) {
+	if len(i.sent) == 0 {
+		return time.Time{}, 0
+	}
+	s := i.sent[len(i.sent)-1]
+	return s.at, s.ttl
+}
+
+// Seq is that of the newest lease sent to this run; 0 before the first.
+func (i *Issuer) Seq() uint64 { return i.seq }
+
+// Run is the current run; 0 before one was met.
+func (i *Issuer) Run() Run { return i.run }
