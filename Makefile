@@ -1,0 +1,103 @@
+# `make` alone lists what there is. Everything a target needs comes from Go modules or is already in
+# the tree; a fresh machine needs Go 1.26, git, make and bash.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# One setting for builds, tests and lint, so that they share Go's build cache. The race detector needs cgo.
+export CGO_ENABLED ?= $(if $(RACE),1,0)
+export KUBEBUILDER_ASSETS ?= $(CURDIR)/bin/k8s
+
+PKGS ?= ./...
+TESTFLAGS ?=
+TEST_TIMEOUT ?= 30m
+SCENARIO ?= test/scenarios/mullet-day.yaml
+REHEARSEFLAGS ?=
+FUZZTIME ?= 20000x
+KUBECTL ?= kubectl
+CONTAINER_TOOL ?= docker
+IMAGE ?= counterweight
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+##@ Start here
+
+.PHONY: help
+help: ## List the targets (default).
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: build controlplane ## Play one day at a 4 MW site; report and picture in bin/demo (3 min, plus building).
+	bin/rehearse test/scenarios/mullet-day.yaml --report-dir bin/demo $(REHEARSEFLAGS)
+
+.PHONY: rehearse
+rehearse: build controlplane ## Play SCENARIO=file.yaml; REHEARSEFLAGS=--keep leaves it running to look around.
+	bin/rehearse $(SCENARIO) $(REHEARSEFLAGS)
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/operator, bin/miner-agent, bin/asic-sim and bin/rehearse.
+	@echo "build: operator, miner-agent, asic-sim, rehearse (cold some minutes, then seconds)"
+	@mkdir -p bin
+	@go build -o bin/ ./cmd/operator ./cmd/miner-agent ./cmd/asic-sim ./cmd/rehearse
+
+.PHONY: controlplane
+controlplane: ## Build etcd, kube-apiserver and friends, kubectl and kwok into bin/k8s (cold about 8 min).
+	@hack/controlplane/build.sh
+
+.PHONY: image
+image: ## Build the two container images with CONTAINER_TOOL (docker).
+	$(CONTAINER_TOOL) build --target operator -t $(IMAGE)/operator:$(VERSION) .
+	$(CONTAINER_TOOL) build --target miner-agent -t $(IMAGE)/miner-agent:$(VERSION) .
+
+.PHONY: clean
+clean: ## Remove bin/ and dist/ (the control plane too; it takes minutes to build again).
+	rm -rf bin dist
+
+##@ Check
+
+.PHONY: test
+test: controlplane ## Unit, CEL and controller suites on a real API server (PKGS=./internal/fit TESTFLAGS=-v RACE=1).
+	@echo "test: $(PKGS)"
+	@go test $(if $(RACE),-race) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKGS)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME=20000x inputs each.
+	@hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: bin/tools/golangci-lint ## golangci-lint, with the Kubernetes API linter on api/ (PKGS=./internal/fit/...).
+	@echo "lint: $(PKGS) (usually 1-3 min the first time)"
+	@bin/tools/golangci-lint run $(PKGS)
+
+.PHONY: generate
+generate: ## Make deepcopy, CRDs, RBAC, apply configurations, protobuf and admission policies anew.
+	@for script in hack/generate*.sh; do echo "generate: $$script"; $$script; done
+
+.PHONY: verify
+verify: ## What a change must pass besides the tests: generated files, lint, sizes, links.
+	@hack/verify.sh
+
+# The linter is a module of its own; it is built again only when its pins change.
+bin/tools/golangci-lint: hack/lint/go.mod hack/lint/go.sum
+	@echo "lint: building golangci-lint with kube-api-linter (usually 2-3 min)"
+	@mkdir -p bin/tools
+	@cd hack/lint && go build -mod=readonly -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+	@touch $@
+
+##@ A cluster of your own (Kubernetes 1.36 or newer, KUBECTL=...)
+
+.PHONY: install
+install: ## Install the CRDs into the current kubectl context.
+	$(KUBECTL) apply --server-side -k config/crd
+
+.PHONY: deploy
+deploy: ## Install everything (CRDs, RBAC, admission policies, operator) into the current kubectl context.
+	$(KUBECTL) apply --server-side -k config/default
+
+.PHONY: uninstall
+uninstall: ## Remove everything. Delete the pools and open the gates first: docs/troubleshooting.md.
+	$(KUBECTL) delete --ignore-not-found -k config/default
