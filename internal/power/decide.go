@@ -1,0 +1,158 @@
+package power
+
+import (
+	"sort"
+	"time"
+)
+
+// Decide is the one decision: limits, commitments, demand, dispatch, leases, admission and shortfall of a
+// whole site. The same Site always gives the same Plan.
+func Decide(s Site) Plan {
+	l := newLedger(&s)
+	var p Plan
+	p.Workloads = l.considerAll()
+	var targets []Watts
+	targets, p.THs, p.BoundTHs = l.dispatch()
+	p.Leases = l.leases(targets)
+	p.Evictions = l.evict()
+	p.Budgets = l.report()
+	p.Next = l.next()
+	return p
+}
+
+// keep adds the reservations that stand to a workload's plan, and opens the gates of those written
+// before whose gate is still on, once the ledger is within its limits.
+func (l *ledger) keep(w *Workload, p *WorkloadPlan, index int) {
+	var kept []PodPlan
+	for i := range w.Pods {
+		pod := &w.Pods[i]
+		if pod.Phase == Gated || (pod.Phase == Releasing && (!l.s.Now.Before(pod.Until) || l.yielded(index, i))) {
+			continue
+		}
+		kept = append(kept, PodPlan{
+			UID: pod.UID, Name: pod.Name, Watts: pod.Watts, Budget: pod.Budget,
+			Open: pod.Phase == Reserved && w.Halted == "" && l.within(pod),
+		})
+	}
+	p.Pods = append(kept, p.Pods...)
+	for i := range p.Pods {
+		p.Reserved += p.Pods[i].Watts
+	}
+}
+
+func (l *ledger) yielded(workload, pod int) bool {
+	for i := range l.yields {
+		if y := &l.yields[i]; y.workload == workload && y.pod == pod {
+			return y.dropped
+		}
+	}
+	return false
+}
+
+// within tells whether no budget the pod draws from is over its limit in the ledger (L1).
+func (l *ledger) within(p *Pod) bool {
+	for _, i := range l.where(p) {
+		if l.base[i]+l.unfound[i]+l.held[i]+l.res[i] > l.planned[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// evict names interruptible pods to evict where firm load alone is over the limit in force, lowest
+// priority first and youngest first, until it would not be.
+func (l *ledger) evict() []Eviction {
+	short := make([]Watts, len(l.b))
+	any := false
+	for i := range short {
+		if l.b[i].Evict {
+			short[i] = l.short(i)
+			any = any || short[i] > 0
+		}
+	}
+	if !any {
+		return nil
+	}
+	var out []Eviction
+	order := ranked(l.s)
+	for n := len(order) - 1; n >= 0; n-- {
+		w := &l.s.Workloads[order[n]]
+		if !w.Interruptible {
+			continue
+		}
+		for i := range w.Pods {
+			pod := &w.Pods[i]
+			if pod.Phase != Admitted {
+				continue
+			}
+			for _, b := range l.where(pod) {
+				if short[b] > 0 {
+					out = append(out, Eviction{Workload: w.Key, Pod: pod.Name, UID: pod.UID, Budget: l.b[b].Name, Short: short[b]})
+					add(short, l.where(pod), -pod.Watts)
+					break
+				}
+			}
+		}
+	}
+	return out
+}
+
+// short is how much firm load and mining that can't be shed are over the limit in force.
+func (l *ledger) short(i int) Watts {
+	limit, _ := l.at(i, l.s.Now)
+	return max(0, l.base[i]+l.res[i]+l.fixed[i]-limit)
+}
+
+// report is every budget's ledger after the plan.
+func (l *ledger) report() []BudgetPlan {
+	caps := l.mining()
+	out := make([]BudgetPlan, len(l.b))
+	for i := range l.b {
+		limit, by := l.at(i, l.s.Now)
+		p := BudgetPlan{
+			Name: l.b[i].Name, Limit: limit, Reason: LimitSpec, Planned: l.planned[i],
+			Base: l.base[i], Unfound: l.unfound[i], Held: l.held[i], Leased: l.leased[i], Reserved: l.res[i],
+			Demand: l.demand[i], Over: max(0, l.over(i)), Short: l.short(i), Mining: max(0, caps[i]),
+		}
+		if by >= 0 {
+			p.Reason, p.By = LimitCurtailment, l.b[i].Cuts[by].Name
+		}
+		free := l.planned[i] - l.base[i] - l.unfound[i] - l.held[i] - l.res[i]
+		for _, up := range l.up[i][1:] {
+			if w, _ := l.at(up, l.s.Now); w < p.Limit {
+				p.Limit, p.Reason, p.By = w, LimitParent, l.b[up].Name
+			}
+			free = min(free, l.planned[up]-l.base[up]-l.unfound[up]-l.held[up]-l.res[up])
+		}
+		p.Available = max(0, free)
+		out[i] = p
+	}
+	return out
+}
+
+// next is the first instant at which the passing of time alone changes the plan.
+func (l *ledger) next() time.Time {
+	var times []time.Time
+	now := l.s.Now
+	for i := range l.b {
+		for c := range l.b[i].Cuts {
+			cut := &l.b[i].Cuts[c]
+			times = append(times, cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
+		}
+	}
+	for i := range l.s.Workloads {
+		for n := range l.s.Workloads[i].Pods {
+			times = append(times, l.s.Workloads[i].Pods[n].Until)
+		}
+	}
+	for i := range l.s.Pools {
+		times = append(times, l.s.Pools[i].GraceUntil)
+	}
+	sort.Slice(times, func(a, b int) bool { return times[a].Before(times[b]) })
+	for _, t := range times {
+		if t.After(now) {
+			return t
+		}
+	}
+	return time.Time{}
+}

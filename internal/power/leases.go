@@ -1,0 +1,126 @@
+package power
+
+import "time"
+
+const (
+	// raiseEvery and raiseShare stagger raises: an agent's lease rises at most once in raiseEvery, by at
+	// most raiseShare of its rated watts, so that a site-wide restore is a ramp and not a step.
+	raiseEvery = time.Second
+	raiseShare = 4
+	// worthwhile is the share of rated watts under which a change that no limit asks for is not worth a
+	// write to any device: one in that many.
+	worthwhile = 200
+	// patience is how long a raise too small to be worth it waits before it is made all the same.
+	patience = 20 * time.Second
+	// handOver is how soon watts are wanted that a pod waits for.
+	handOver = 10 * time.Second
+	// overNow is how soon watts are wanted that the ledger is over its limit.
+	overNow = 2 * time.Second
+	// leastTTL is the shortest lease worth sending.
+	leastTTL = time.Second
+)
+
+// leases turns targets into leases: down at once, up only out of watts that are free in the ledger now
+// and that no pod waits for.
+func (l *ledger) leases(targets []Watts) []LeasePlan {
+	spare := make([]Watts, len(l.b))
+	for i := range spare {
+		kept := max(0, l.standby[i]-l.demand[i])
+		spare[i] = l.planned[i] - l.base[i] - l.unfound[i] - l.held[i] - l.res[i] - l.demand[i] - kept
+	}
+	var plans []LeasePlan
+	for i := range l.s.Agents {
+		a := &l.s.Agents[i]
+		if !l.leasable(a) {
+			continue
+		}
+		p := LeasePlan{Agent: a.Key, Target: targets[i]}
+		p.Watts = l.step(a, targets[i], spare)
+		p.Raise = a.Leased && p.Watts > a.Lease
+		p.TTL = l.ttl(a)
+		if !p.Raise {
+			p.ShedWithin = l.urgency(a, p.Watts)
+		}
+		plans = append(plans, p)
+	}
+	return plans
+}
+
+// step is the lease one agent should have now, on the way to its target.
+func (l *ledger) step(a *Agent, target Watts, spare []Watts) Watts {
+	chain := l.chain(a.Budget)
+	slack := max(Watts(1), a.Rated/worthwhile)
+	if a.Leased && target <= a.Lease {
+		if a.Lease-target < slack && !l.pressed(chain) {
+			return a.Lease
+		}
+		return target
+	}
+	// What is held already costs nothing to lease: a fresh agent, or one whose devices are slow to shed.
+	have := a.Hold
+	if a.Leased {
+		have = max(have, a.Lease)
+	}
+	if target <= have && !a.Leased {
+		return target
+	}
+	if a.Leased && (l.s.Now.Sub(a.RaisedAt) < raiseEvery ||
+		(target-a.Lease < slack && l.s.Now.Sub(a.RaisedAt) < patience)) {
+		return a.Lease
+	}
+	rise := min(target-have, max(a.Rated/raiseShare, 1))
+	for _, i := range chain {
+		if l.b[i].Halted != "" {
+			rise = 0
+		}
+		rise = min(rise, spare[i])
+	}
+	rise = max(rise, 0)
+	add(spare, chain, -rise)
+	if !a.Leased {
+		return min(target, have+rise)
+	}
+	return max(a.Lease, min(target, have+rise))
+}
+
+// pressed tells whether some budget of the chain is over its limit or has pods that wait.
+func (l *ledger) pressed(chain []int) bool {
+	for _, i := range chain {
+		if l.over(i) > 0 || l.demand[i] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ttl is how long a lease lasts: the least leaseSeconds above the agent, and never past the next fall of
+// a limit less the time to shed, so that a planned event is obeyed with the operator dead.
+func (l *ledger) ttl(a *Agent) time.Duration {
+	ttl := time.Duration(0)
+	for _, i := range l.chain(a.Budget) {
+		if b := l.b[i].LeaseTTL; b > 0 && (ttl == 0 || b < ttl) {
+			ttl = b
+		}
+		if at, ok := l.fall(i, l.s.Now, l.planned[i]); ok {
+			ttl = min(ttl, at.Sub(l.s.Now)-l.settle[i]-shedSlack)
+		}
+	}
+	return max(ttl, leastTTL)
+}
+
+// urgency is how soon an agent must be under a lease that is not a raise.
+func (l *ledger) urgency(a *Agent, watts Watts) time.Duration {
+	if a.Bound <= watts {
+		return 0
+	}
+	within := time.Duration(0)
+	for _, i := range l.chain(a.Budget) {
+		switch {
+		case l.over(i) > 0:
+			return overNow
+		case l.demand[i] > 0:
+			within = handOver
+		}
+	}
+	return within
+}

@@ -1,0 +1,93 @@
+package power
+
+import (
+	"fmt"
+	"strings"
+)
+
+// waiting says why a group that fits is not admitted yet: which budget is short of measured-free watts,
+// and of what they will be made free.
+func (l *ledger) waiting(g group, c int) (Reason, string) {
+	tight := c
+	for _, i := range l.reach(l.b[c].Name) {
+		if l.free[i] < l.free[tight] {
+			tight = i
+		}
+	}
+	b := l.b[tight].Name
+	free := max(0, l.free[tight])
+	if l.unfound[tight] > 0 && l.free[tight]+l.unfound[tight] >= g.watts {
+		return WaitingForReading, fmt.Sprintf(
+			"%s needs %v on %s; %v are free, %v of its pools' ratedWatts are on no device found yet and count as drawn",
+			g, g.watts, b, free, l.unfound[tight])
+	}
+	return WaitingForMiners, fmt.Sprintf(
+		"%s needs %v on %s; %v are measured free, miners are giving up %v",
+		g, g.watts, b, free, g.watts-free)
+}
+
+// noRoom says why a group can't have its watts however much mining sheds.
+func (l *ledger) noRoom(w *Workload, g group, c int) (Reason, string) {
+	tight, least := c, Watts(0)
+	above := l.above(w.Priority)
+	for n, i := range l.reach(l.b[c].Name) {
+		if l.b[i].Halted != "" {
+			return HaltedHere, fmt.Sprintf("nothing is admitted on budget %s: %s", l.b[i].Name, l.b[i].Halted)
+		}
+		room := l.room[i]
+		if w.Interruptible {
+			room += l.planned[i] - l.low[i]
+		}
+		if above != nil {
+			room -= above[i]
+		}
+		if n == 0 || room < least {
+			tight, least = i, room
+		}
+	}
+	b := l.b[tight].Name
+	switch {
+	case above != nil && least+above[tight] >= g.watts:
+		return MiningFirst, fmt.Sprintf(
+			"%s needs %v on %s; mining pools there have a higher priority than %d and keep up to %v",
+			g, g.watts, b, w.Priority, above[tight])
+	case !w.Interruptible && l.lowBy[tight] >= 0 && least+l.planned[tight]-l.low[tight] >= g.watts:
+		cut := l.b[tight].Cuts[l.lowBy[tight]]
+		return CurtailmentAhead, fmt.Sprintf(
+			"%s needs %v on %s, and in curtailment %s (limit %v less margin) only %v would be left for it",
+			g, g.watts, b, cut.Name, l.low[tight], max(0, least))
+	case l.queued(tight) > 0:
+		return BehindOthers, fmt.Sprintf(
+			"%s needs %v on %s; %v are left after base load, AI pods, and workloads of higher rank that wait",
+			g, g.watts, b, max(0, least))
+	}
+	return NoRoom, fmt.Sprintf(
+		"%s needs %v on %s; its limit less margin of %v leaves %v beside base load %v, AI pods %v and mining that can't be shed %v",
+		g, g.watts, b, l.planned[tight], max(0, least), l.base[tight], l.res[tight], l.fixed[tight]+l.unfound[tight])
+}
+
+// queued is what earlier workloads that wait have taken out of budget i's room.
+func (l *ledger) queued(i int) Watts {
+	return l.low[i] - l.base[i] - l.unfound[i] - l.fixed[i] - l.res[i] - l.room[i]
+}
+
+func (l *ledger) noRooms(g group, candidates []int) string {
+	names := make([]string, 0, len(candidates))
+	for _, c := range candidates {
+		if len(names) == 4 {
+			names = append(names, "...")
+			break
+		}
+		names = append(names, l.b[c].Name)
+	}
+	return fmt.Sprintf("%s: no node of %s has the accelerators free (and matches the pod's nodeSelector); no watts are spent on a pod that can't be scheduled",
+		g, strings.Join(names, ", "))
+}
+
+// String names the group for people.
+func (g group) String() string {
+	if len(g.pods) == 1 {
+		return "pod " + g.pods[0].Name
+	}
+	return fmt.Sprintf("gang of %d pods", len(g.pods))
+}

@@ -1,0 +1,120 @@
+package power
+
+import "sort"
+
+// rooms is the free accelerators of every node, so that watts are not spent on a pod that can't be
+// scheduled. Pods are placed best fit; it follows the scheduler only as far as accelerators and plain
+// node selectors go.
+type rooms struct {
+	nodes  map[string][]*room // by budget
+	budget map[string]string  // of each node
+}
+
+type room struct {
+	labels map[string]string
+	free   map[string]int64
+}
+
+func newRooms(s *Site) rooms {
+	r := rooms{nodes: map[string][]*room{}, budget: make(map[string]string, len(s.Nodes))}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		r.budget[n.Name] = n.Budget
+		if !n.Open {
+			continue
+		}
+		free := make(map[string]int64, len(n.Free))
+		for k, v := range n.Free {
+			free[k] = v
+		}
+		r.nodes[n.Budget] = append(r.nodes[n.Budget], &room{labels: n.Labels, free: free})
+	}
+	return r
+}
+
+// find is the node of the budget that the pod fits most tightly; nil where there is none.
+func (r rooms) find(budget string, p *Pod) *room {
+	var best *room
+	var slack int64
+	for _, n := range r.nodes[budget] {
+		rest, ok := n.after(p)
+		if ok && (best == nil || rest < slack) {
+			best, slack = n, rest
+		}
+	}
+	return best
+}
+
+// after is the accelerators left on the node once the pod is there.
+func (n *room) after(p *Pod) (rest int64, ok bool) {
+	for k, v := range p.Selector {
+		if n.labels[k] != v {
+			return 0, false
+		}
+	}
+	for k, want := range p.Ask {
+		if n.free[k] < want {
+			return 0, false
+		}
+		rest += n.free[k] - want
+	}
+	return rest, true
+}
+
+func (n *room) add(p *Pod, sign int64) {
+	for k, v := range p.Ask {
+		n.free[k] -= sign * v
+	}
+}
+
+// take places a pod that is admitted and not bound yet.
+func (r rooms) take(p *Pod) {
+	if len(p.Ask) == 0 {
+		return
+	}
+	if n := r.find(p.Budget, p); n != nil {
+		n.add(p, 1)
+	}
+}
+
+// place finds a node for every pod in one budget, or for none. The answer undoes it.
+func (r rooms) place(budget string, pods []*Pod) (undo func(), ok bool) {
+	type step struct {
+		n *room
+		p *Pod
+	}
+	var done []step
+	undo = func() {
+		for _, s := range done {
+			s.n.add(s.p, -1)
+		}
+	}
+	for _, p := range pods {
+		if len(p.Ask) == 0 {
+			continue
+		}
+		n := r.find(budget, p)
+		if n == nil {
+			undo()
+			return func() {}, false
+		}
+		n.add(p, 1)
+		done = append(done, step{n, p})
+	}
+	return undo, true
+}
+
+// sorted orders pods by age, then name, then UID.
+func sorted(pods []*Pod) []*Pod {
+	sort.SliceStable(pods, func(a, b int) bool {
+		x, y := pods[a], pods[b]
+		if !x.Created.Equal(y.Created) {
+			return x.Created.Before(y.Created)
+		}
+		if x.Name != y.Name {
+			return x.Name < y.Name
+		}
+		return x.UID < y.UID
+	})
+	return pods
+}

@@ -1,0 +1,152 @@
+package power
+
+import (
+	"sort"
+	"time"
+)
+
+// tree is the budgets by index, with the sums the ledger needs. Budgets whose parent is unknown or that
+// lie on a cycle are roots here: their own limit still binds, and the caller halts them.
+type tree struct {
+	b     []Budget
+	index map[string]int
+	// up[i] is i and every budget above it; down[i] is every budget below i that feeds nodes.
+	up   [][]int
+	down [][]int
+	root []int
+}
+
+func newTree(budgets []Budget) *tree {
+	t := &tree{b: budgets, index: make(map[string]int, len(budgets))}
+	for i := range budgets {
+		t.index[budgets[i].Name] = i
+	}
+	t.up, t.down = make([][]int, len(budgets)), make([][]int, len(budgets))
+	for i := range budgets {
+		t.up[i] = t.climb(i)
+		if t.parent(i) < 0 {
+			t.root = append(t.root, i)
+		}
+		if budgets[i].Feeds {
+			for _, a := range t.up[i][1:] {
+				t.down[a] = append(t.down[a], i)
+			}
+		}
+	}
+	return t
+}
+
+func (t *tree) parent(i int) int {
+	p, ok := t.index[t.b[i].Parent]
+	if !ok || t.b[i].Parent == "" {
+		return -1
+	}
+	return p
+}
+
+// climb lists i and its ancestors, and stops where it meets itself.
+func (t *tree) climb(i int) []int {
+	var chain []int
+	seen := map[int]bool{}
+	for ; i >= 0 && !seen[i]; i = t.parent(i) {
+		seen[i] = true
+		chain = append(chain, i)
+	}
+	return chain
+}
+
+// chain is the budgets that feed the named one, itself first; all roots where the name is unknown, so
+// that nothing is charged nowhere.
+func (t *tree) chain(name string) []int {
+	if i, ok := t.index[name]; ok {
+		return t.up[i]
+	}
+	return t.root
+}
+
+// reach is every budget whose watts a pod pinned to the named budget may draw before it is bound to a
+// node: the budget, those above, and those below that feed nodes.
+func (t *tree) reach(name string) []int {
+	i, ok := t.index[name]
+	if !ok {
+		return t.all()
+	}
+	if len(t.down[i]) == 0 {
+		return t.up[i]
+	}
+	return append(append([]int{}, t.up[i]...), t.down[i]...)
+}
+
+func (t *tree) all() []int {
+	all := make([]int, len(t.b))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// under tells whether budget i is the named one or below it; every budget is under "".
+func (t *tree) under(i int, name string) bool {
+	if name == "" {
+		return true
+	}
+	for _, a := range t.up[i] {
+		if t.b[a].Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// at is the limit of budget i at one time, less its margin, and the cut that sets it, -1 for the spec.
+func (t *tree) at(i int, when time.Time) (Watts, int) {
+	b := &t.b[i]
+	limit, by := b.Limit, -1
+	for c := range b.Cuts {
+		cut := &b.Cuts[c]
+		if when.Before(cut.Start) || !when.Before(cut.End) {
+			continue
+		}
+		w := cut.Limit
+		if cut.Reduce > 0 {
+			w = max(0, b.Limit-cut.Reduce)
+		}
+		if w < limit {
+			limit, by = w, c
+		}
+	}
+	return less(limit, b.MarginPercent), by
+}
+
+// least is the lowest limit of budget i from now until end, and the cut that sets it.
+func (t *tree) least(i int, now, end time.Time) (Watts, int) {
+	low, by := t.at(i, now)
+	for c := range t.b[i].Cuts {
+		start := t.b[i].Cuts[c].Start
+		if start.After(now) && !start.After(end) {
+			if w, at := t.at(i, start); w < low {
+				low, by = w, at
+			}
+		}
+	}
+	return low, by
+}
+
+// fall is the first time after the given one at which the limit of budget i is below w.
+func (t *tree) fall(i int, after time.Time, w Watts) (time.Time, bool) {
+	starts := make([]time.Time, 0, len(t.b[i].Cuts))
+	for c := range t.b[i].Cuts {
+		if s := t.b[i].Cuts[c].Start; s.After(after) {
+			starts = append(starts, s)
+		}
+	}
+	sort.Slice(starts, func(a, b int) bool { return starts[a].Before(starts[b]) })
+	for _, s := range starts {
+		if low, _ := t.at(i, s); low < w {
+			return s, true
+		}
+	}
+	return time.Time{}, false
+}
+
+func less(w Watts, percent int) Watts { return w - w*Watts(percent)/100 }
