@@ -30,21 +30,23 @@ tree() {
 generated() {
 	local before after
 	before=$(tree)
-	"${MAKE:-make}" --no-print-directory generate || return 1
+	make --no-print-directory generate || return 1
 	after=$(tree)
 	git --no-pager diff --exit-code "$before" "$after" && return
 	echo "generated files are out of date: run 'make generate' and commit what it changes"
 	return 1
 }
 
-lint() { "${MAKE:-make}" --no-print-directory lint; }
+lint() { make --no-print-directory lint; }
 
 modules() { go mod tidy -diff; }
 
 written_by_hand() { # Go files, without the generated ones
 	git ls-files --cached --others --exclude-standard -- '*.go' |
 		while read -r file; do
-			[ -f "$file" ] && ! grep -qm1 '^// Code generated .* DO NOT EDIT\.$' "$file" && printf '%s\n' "$file"
+			if [ -f "$file" ] && ! grep -qm1 '^// Code generated .* DO NOT EDIT\.$' "$file"; then
+				printf '%s\n' "$file"
+			fi
 		done
 }
 
