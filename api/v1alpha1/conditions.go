@@ -1,0 +1,261 @@
+package v1alpha1
+
+// Ready says that the object is in force: its spec is taken in and acted on. It is False while something
+// outside of the spec is still missing, which GitOps tools read as "in progress". Waiting for power is
+// never a reason (that is PowerReserved), nor is a parent's smaller limit.
+const (
+	// ConditionReady is on every kind.
+	ConditionReady = "Ready"
+
+	// ReasonReady surfaces when a PowerBudget, MinerPool or CurtailmentEvent is in force.
+	ReasonReady = "Ready"
+
+	// ReasonGoverned surfaces when a GPUWorkload is in force: its pods are gated and counted, whether or
+	// not they have watts yet.
+	ReasonGoverned = "Governed"
+
+	// ReasonAgentsNotReady surfaces when some of a MinerPool's mining pods are not up, or have not
+	// reported to this operator leader yet.
+	ReasonAgentsNotReady = "AgentsNotReady"
+
+	// ReasonDeleting surfaces when the object is being deleted and the ledger still counts watts for it.
+	ReasonDeleting = "Deleting"
+
+	// ReasonStalled surfaces when Stalled says why.
+	ReasonStalled = "Stalled"
+)
+
+// Stalled is True while only a change by a person helps. GitOps tools read it as failure. It is absent
+// otherwise.
+const (
+	// ConditionStalled is on every kind, only while True.
+	ConditionStalled = "Stalled"
+
+	// ReasonParentNotFound surfaces when spec.parent names no PowerBudget. It is on Ready at first, since
+	// objects arrive in any order, and on Stalled when it stays.
+	ReasonParentNotFound = "ParentNotFound"
+
+	// ReasonParentCycle surfaces when a PowerBudget is its own ancestor.
+	ReasonParentCycle = "ParentCycle"
+
+	// ReasonBudgetNotFound surfaces when spec.budget names no PowerBudget. It is on Ready at first and on
+	// Stalled when it stays.
+	ReasonBudgetNotFound = "BudgetNotFound"
+
+	// ReasonAddressesOverlap surfaces when an address is in two entries, or in two MinerPools.
+	ReasonAddressesOverlap = "AddressesOverlap"
+
+	// ReasonRangeTooLarge surfaces when an entry of spec.devices.addresses, or all together, is more
+	// addresses than a pool may have.
+	ReasonRangeTooLarge = "RangeTooLarge"
+
+	// ReasonRangeReversed surfaces when FIRST of a FIRST-LAST comes after LAST.
+	ReasonRangeReversed = "RangeReversed"
+
+	// ReasonCredentialsMissing surfaces when the Secret that spec.devices.credentialsSecret names is not
+	// there.
+	ReasonCredentialsMissing = "CredentialsMissing"
+
+	// ReasonCredentialsMalformed surfaces when that Secret lacks a key, or holds one of no firmware.
+	ReasonCredentialsMalformed = "CredentialsMalformed"
+
+	// ReasonRatedTooSmall surfaces when the devices found can draw more than spec.ratedWatts.
+	ReasonRatedTooSmall = "RatedTooSmall"
+
+	// ReasonOrderedReady surfaces when a gang (spec.minPods) is a StatefulSet with podManagementPolicy
+	// OrderedReady, which shows the gate one pod at a time.
+	ReasonOrderedReady = "OrderedReady"
+
+	// ReasonSelectorOverlap surfaces when pods are selected by two GPUWorkloads and labelled for neither,
+	// or nodes by two PowerBudgets of which neither is above the other.
+	ReasonSelectorOverlap = "SelectorOverlap"
+
+	// ReasonSelectorInvalid surfaces when spec.selector is none that Kubernetes understands.
+	ReasonSelectorInvalid = "SelectorInvalid"
+
+	// ReasonDuplicate surfaces when two GPUWorkloads have the same spec.owner; the older one counts.
+	ReasonDuplicate = "Duplicate"
+
+	// ReasonGangTooLarge surfaces when spec.minPods pods would never fit: they need more than the limit
+	// less the base load.
+	ReasonGangTooLarge = "GangTooLarge"
+)
+
+// Reconciling is True while the operator works towards the spec by itself. It is absent otherwise.
+const (
+	// ConditionReconciling is on every kind, only while True.
+	ConditionReconciling = "Reconciling"
+
+	// ReasonProgressing surfaces when a spec was seen and is not in force everywhere yet.
+	ReasonProgressing = "Progressing"
+
+	// ReasonReleasing surfaces when an object is being deleted and watts are being given back first.
+	ReasonReleasing = "Releasing"
+)
+
+// WithinLimit says whether everything counted on a budget is under its limit.
+const (
+	// ConditionWithinLimit is on PowerBudget.
+	ConditionWithinLimit = "WithinLimit"
+
+	// ReasonWithinLimit surfaces when everything counted is under the limit.
+	ReasonWithinLimit = "WithinLimit"
+
+	// ReasonShedding surfaces when the limit fell or a device woke, and mining is shedding down to it.
+	ReasonShedding = "Shedding"
+
+	// ReasonOverLimit surfaces when base load and AI pods alone are over the limit, with mining at its
+	// floor.
+	ReasonOverLimit = "OverLimit"
+)
+
+// PowerReserved says whether every pod of a workload has its watts, and if not, why not.
+const (
+	// ConditionPowerReserved is on GPUWorkload.
+	ConditionPowerReserved = "PowerReserved"
+
+	// ReasonReserved surfaces when every pod has its watts.
+	ReasonReserved = "Reserved"
+
+	// ReasonNoPods surfaces when there is no pod to have watts.
+	ReasonNoPods = "NoPods"
+
+	// ReasonWaitingForMiners surfaces when miners were told to shed for these pods and their watts are not
+	// measured free yet. It passes by itself within the devices' settle time.
+	ReasonWaitingForMiners = "WaitingForMiners"
+
+	// ReasonWaitingForPods surfaces when fewer pods than spec.minPods are at the gate.
+	ReasonWaitingForPods = "WaitingForPods"
+
+	// ReasonNoRoom surfaces when the pods need more than the limit leaves beside base load and other AI
+	// pods, even with all mining shed.
+	ReasonNoRoom = "NoRoom"
+
+	// ReasonOutranked surfaces when workloads that go first wait for the same watts.
+	ReasonOutranked = "Outranked"
+
+	// ReasonNoAccelerators surfaces when there are watts, and no free accelerators on the budget's nodes.
+	ReasonNoAccelerators = "NoAccelerators"
+
+	// ReasonSelectorClash surfaces when a pod's own nodeSelector or affinity rules the budget's nodes out.
+	ReasonSelectorClash = "SelectorClash"
+
+	// ReasonShortfall surfaces when the budget is over its limit with mining at its floor; nothing is
+	// admitted there.
+	ReasonShortfall = "Shortfall"
+
+	// ReasonMiningFirst surfaces when the watts are with a MinerPool of a higher priority, or under its
+	// spec.floorWatts.
+	ReasonMiningFirst = "MiningFirst"
+
+	// ReasonCurtailmentAhead surfaces when the pods fit now, but not under the limit of a
+	// CurtailmentEvent to come.
+	ReasonCurtailmentAhead = "CurtailmentAhead"
+
+	// ReasonLedgerUnsettled surfaces when watts are not accounted for yet: after a change of the operator
+	// leader, or while devices have not been heard.
+	ReasonLedgerUnsettled = "LedgerUnsettled"
+
+	// ReasonUngated surfaces when accelerator pods run that never were at the gate; they count as firm
+	// load.
+	ReasonUngated = "Ungated"
+)
+
+// Reachable says whether everything that a pool's ratedWatts stand for has been heard.
+const (
+	// ConditionReachable is on MinerPool.
+	ConditionReachable = "Reachable"
+
+	// ReasonReachable surfaces when every mining pod and every device found answers.
+	ReasonReachable = "Reachable"
+
+	// ReasonAgentsUnheard surfaces when a mining pod does not report; its devices count at their last
+	// hold.
+	ReasonAgentsUnheard = "AgentsUnheard"
+
+	// ReasonNodeLost surfaces when a mining pod's node is lost; another takes over once its lease has run
+	// out.
+	ReasonNodeLost = "NodeLost"
+
+	// ReasonDevicesUnreachable surfaces when devices don't answer; they count at their rated watts.
+	ReasonDevicesUnreachable = "DevicesUnreachable"
+
+	// ReasonDevicesStuck surfaces when devices answer and don't do what they were told.
+	ReasonDevicesStuck = "DevicesStuck"
+
+	// ReasonUnfound surfaces when the devices found account for less than spec.ratedWatts; the rest counts
+	// as drawn until it is found or spec.ratedWatts is lowered.
+	ReasonUnfound = "Unfound"
+)
+
+// Curtailed says whether a pool is held below what its devices could draw.
+const (
+	// ConditionCurtailed is on MinerPool.
+	ConditionCurtailed = "Curtailed"
+
+	// ReasonNotCurtailed surfaces when the pool may draw all it can.
+	ReasonNotCurtailed = "NotCurtailed"
+
+	// ReasonWorkloads surfaces when AI pods have the watts, or wait for them.
+	ReasonWorkloads = "Workloads"
+
+	// ReasonLimit surfaces when the budget's ordinary limit leaves less.
+	ReasonLimit = "Limit"
+
+	// ReasonCurtailmentEvent surfaces when a CurtailmentEvent leaves less.
+	ReasonCurtailmentEvent = "CurtailmentEvent"
+
+	// ReasonHeadroom surfaces when watts are kept free for the next AI pods.
+	ReasonHeadroom = "Headroom"
+
+	// ReasonObserved surfaces when the pool is control: Observe, so that nothing is commanded.
+	ReasonObserved = "Observed"
+)
+
+// Scheduled, Active and Ended follow the clock of a curtailment.
+const (
+	// ConditionScheduled is on CurtailmentEvent: True once the event is planned for.
+	ConditionScheduled = "Scheduled"
+
+	// ReasonPlanned surfaces when the event is known and its time has not come.
+	ReasonPlanned = "Planned"
+
+	// ReasonStarted surfaces when the event's start has passed.
+	ReasonStarted = "Started"
+
+	// ConditionActive is on CurtailmentEvent: True from spec.start to spec.end.
+	ConditionActive = "Active"
+
+	// ReasonNotStarted surfaces when spec.start has not come.
+	ReasonNotStarted = "NotStarted"
+
+	// ReasonInForce surfaces when the event lowers its budget's limit now.
+	ReasonInForce = "InForce"
+
+	// ConditionEnded is on CurtailmentEvent: True after spec.end.
+	ConditionEnded = "Ended"
+
+	// ReasonNotEnded surfaces when spec.end has not come.
+	ReasonNotEnded = "NotEnded"
+
+	// ReasonTimePassed surfaces when spec.end has passed.
+	ReasonTimePassed = "TimePassed"
+)
+
+// Met says whether the draw was under the event's limit, in time and throughout.
+const (
+	// ConditionMet is on CurtailmentEvent.
+	ConditionMet = "Met"
+
+	// ReasonMet surfaces when the draw was under the event's limit by spec.start and stayed there.
+	ReasonMet = "Met"
+
+	// ReasonNotYetDue surfaces when spec.start has not come.
+	ReasonNotYetDue = "NotYetDue"
+
+	// ReasonMissed surfaces when the draw was over the event's limit at some time during the event.
+	ReasonMissed = "Missed"
+
+	// ReasonUnobserved surfaces when no operator watched the event from its start to its end.
+	ReasonUnobserved = "Unobserved"
+)
