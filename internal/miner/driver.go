@@ -53,7 +53,29 @@ var (
 	ErrOutOfRange = errors.New("outside the machine's range")
 	// ErrNotThisFirmware: something answers, and it is another machine.
 	ErrNotThisFirmware = errors.New("another firmware")
+	// ErrUnreachable: no connection could be made; nothing was sent.
+	ErrUnreachable = errors.New("unreachable")
+	// ErrRefused: the machine answered no and did not take the setting.
+	ErrRefused = errors.New("refused by the machine")
+	// ErrHalfApplied: a setting of several steps stopped in the middle; read before assuming anything.
+	ErrHalfApplied = errors.New("applied in part")
 )
+
+// NotApplied says whether an error of Apply means that the machine surely did not take the setting.
+// After any other error it may have, and a raise must be counted as done (rule L5).
+func NotApplied(err error) bool {
+	if errors.Is(err, ErrHalfApplied) {
+		return false
+	}
+	for _, sure := range []error{
+		ErrBusy, ErrUnauthorized, ErrUnsupported, ErrOutOfRange, ErrNotThisFirmware, ErrUnreachable, ErrRefused,
+	} {
+		if errors.Is(err, sure) {
+			return true
+		}
+	}
+	return false
+}
 
 // Identity of a machine. MAC (else Serial) is the machine; the address is only where it was met.
 type Identity struct {
@@ -91,12 +113,15 @@ const (
 
 // Reading is one look at a machine. A nil pointer is "the machine did not say", never 0.
 type Reading struct {
-	State        State
-	HashrateTHs  *float64
-	Watts        *int64
-	WattsSource  Source
-	TargetWatts  *int64 // as commanded
-	Effective    *int64 // the target the firmware follows now, watts
+	State       State
+	HashrateTHs *float64
+	Watts       *int64
+	WattsSource Source
+	TargetWatts *int64 // as commanded
+	Effective   *int64 // the target the firmware follows now, watts; nil while it sleeps
+	// Ceiling is the highest target the firmware may move to with no further command (automatic tuning,
+	// dynamic scaling), never below Effective; nil while it sleeps. Rule L5 bounds by this, not by Effective.
+	Ceiling      *int64
 	Mode         string // profile or mode in force, where the firmware has them
 	TemperatureC *float64
 	Uptime       *time.Duration

@@ -1,0 +1,256 @@
+// Package braiins drives Braiins OS 25.07 and later through its public REST API. It reads and writes
+// power targets and pause; it never changes any other setting of the machine. Where each fact comes from
+// is in docs/firmware.md.
+package braiins
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+)
+
+// Port is where the firmware serves its API.
+const Port = 80
+
+const (
+	// defaultUser and defaultPassword are what a fresh installation accepts.
+	defaultUser     = "root"
+	defaultPassword = "root"
+	// stepWatts is the smallest change worth sending. The API takes whole watts, the tuner works in
+	// coarser steps and its own estimate is off by more.
+	stepWatts = 10
+	// residualWatts is assumed for a paused machine: control board, fans and a PSU that stays on.
+	residualWatts = 50
+	// slowEvery is how many readings pass between two looks at what changes slowly.
+	slowEvery = 4
+)
+
+// Driver minds one machine.
+type Driver struct {
+	client       *client
+	capabilities miner.Capabilities
+	// awake is true once the machine was seen hashing and nothing was sent since that may have ended it.
+	awake bool
+	// status is the one last read.
+	status state
+	// configured is the target the machine was told last, by anyone; nil where not known.
+	configured *int64
+
+	readings    int
+	faults      []string
+	temperature *float64
+	troubled    bool
+}
+
+var _ miner.Driver = (*Driver)(nil)
+
+// New makes a driver; it sends nothing. Empty credentials are the firmware's defaults.
+func New(t miner.Target) *Driver {
+	if t.Username == "" && t.Password == "" {
+		t.Password = defaultPassword
+	}
+	return &Driver{client: &client{
+		address:  netip.AddrPortFrom(t.Address, uint16(cmp.Or(t.Port, Port))),
+		username: cmp.Or(t.Username, defaultUser),
+		password: t.Password,
+	}}
+}
+
+// Identify logs in and reads who the machine is, its range of watts and its configured target.
+func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
+	var who details
+	if err := d.client.get(ctx, "miner/details", &who); err != nil {
+		return miner.Identity{}, notThis(err)
+	}
+	if !who.isBraiins() {
+		return miner.Identity{}, fmt.Errorf("%s: %w: miner/details has no Braiins OS fields",
+			d.client.address, miner.ErrNotThisFirmware)
+	}
+	var limits constraints
+	if err := d.client.get(ctx, "configuration/constraints", &limits); err != nil && !answered(err) {
+		return miner.Identity{}, err
+	}
+	if err := d.readConfigured(ctx); err != nil {
+		return miner.Identity{}, err
+	}
+	d.capabilities = capabilitiesOf(who, limits)
+	return miner.Identity{
+		Firmware:        miner.BraiinsOS,
+		FirmwareVersion: string(who.Version.Current),
+		Model:           string(who.Identity.Name),
+		MAC:             strings.ToLower(string(who.MAC)),
+		Serial:          string(who.Serial),
+	}, nil
+}
+
+// notThis turns "no such resource" into "no such firmware".
+func notThis(err error) error {
+	if errors.Is(err, miner.ErrUnsupported) {
+		return fmt.Errorf("%w: %w", miner.ErrNotThisFirmware, err)
+	}
+	return err
+}
+
+// Capabilities are known after Identify.
+func (d *Driver) Capabilities() miner.Capabilities { return d.capabilities }
+
+func capabilitiesOf(who details, limits constraints) miner.Capabilities {
+	c := miner.Capabilities{
+		Sleep:         true,
+		ResidualWatts: residualWatts,
+		// Nobody has published how long these take; with quick ramping on they are seconds. A machine
+		// that is slower is covered: it is judged by what is measured and by its target (rule L5).
+		SleepTiming: miner.Timing{Typical: 5 * time.Second, Worst: 10 * time.Second},
+		WakeTiming:  miner.Timing{Typical: 15 * time.Second, Worst: 30 * time.Second},
+		TrimTiming:  miner.Timing{Typical: 10 * time.Second, Worst: 20 * time.Second},
+	}
+	target := limits.Tuner.PowerTarget
+	least, most := target.Min.Watt.Watts(), target.Max.Watt.Watts()
+	// Each of them may be null. Without both there is no range to check a target against, so none is
+	// offered: such a machine is only put to sleep and woken.
+	if least != nil && most != nil && *least > 0 && *least <= *most {
+		c.Continuous = true
+		c.MinWatts, c.MaxWatts, c.StepWatts = *least, *most, stepWatts
+	}
+	if plate, ok := miner.NameplateOf(string(who.Identity.Name)); ok {
+		c.NameplateWatts, c.NameplateTHs = plate.Watts, plate.THs
+	}
+	if usual := target.Default.Watt.Watts(); usual != nil {
+		c.NameplateWatts = max(c.NameplateWatts, *usual)
+	}
+	if ths := who.Sticker.GHs.Scaled(1e-3); ths != nil && *ths > 0 {
+		c.NameplateTHs = *ths
+	}
+	return c
+}
+
+// Read takes a reading in three requests, and every fourth time one more for what changes slowly.
+func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
+	var who details
+	if err := d.client.get(ctx, "miner/details", &who); err != nil {
+		return miner.Reading{}, err
+	}
+	var now stats
+	if err := d.client.get(ctx, "miner/stats", &now); err != nil && !answered(err) {
+		return miner.Reading{}, err
+	}
+	var tuner tunerState
+	if err := d.client.get(ctx, "performance/tuner-state", &tuner); err != nil && !answered(err) {
+		return miner.Reading{}, err
+	}
+	reading := d.reading(who, now, tuner)
+	if err := d.readSlowly(ctx, who.Status, tuner); err != nil {
+		return miner.Reading{}, err
+	}
+	reading.TargetWatts = d.configured
+	reading.TemperatureC = d.temperature
+	reading.Faults = d.faultsNow(who.Status, tuner)
+	setTargets(&reading, tuner, d.configured)
+	d.status = who.Status
+	d.awake = reading.State == miner.Hashing
+	return reading, nil
+}
+
+func (d *Driver) reading(who details, now stats, tuner tunerState) miner.Reading {
+	hashrate := now.Miner.Real.Last5s.GHs
+	r := miner.Reading{
+		State:       minerState(who.Status, hashrate, tuner),
+		HashrateTHs: hashrate.Scaled(1e-3),
+		Watts:       now.Power.Approximated.Watt.Watts(),
+		Uptime:      seconds(who.UptimeS, who.MinerUptimeS),
+	}
+	if r.Watts != nil {
+		r.WattsSource = miner.Estimate // the firmware computes it; recorded 3.5 % over its own target
+	}
+	return r
+}
+
+// setTargets fills in the target in force and the one the firmware may go back to by itself: a machine
+// told 3031 W was recorded following 2431 W with its tuner "stable".
+func setTargets(r *miner.Reading, tuner tunerState, configured *int64) {
+	if r.State == miner.Sleeping {
+		return
+	}
+	r.Effective = tuner.Mode.PowerTarget.Current.Watt.Watts()
+	r.Ceiling = r.Effective
+	if configured != nil && (r.Ceiling == nil || *configured > *r.Ceiling) {
+		r.Ceiling = configured
+	}
+}
+
+// readSlowly looks at faults, temperature and configuration in turn, and at faults at once when trouble
+// begins.
+func (d *Driver) readSlowly(ctx context.Context, status state, tuner tunerState) error {
+	turn := d.readings
+	d.readings++
+	overall, _ := tuner.Overall.Int()
+	troubled := status == suspended || status == restricted || overall == tunerError
+	begins := troubled && !d.troubled
+	d.troubled = troubled
+	switch {
+	case begins:
+		return d.readFaults(ctx)
+	case turn%slowEvery != 0:
+		return nil
+	}
+	reads := []func(context.Context) error{d.readFaults, d.readTemperature, d.readConfigured}
+	return reads[turn/slowEvery%len(reads)](ctx)
+}
+
+func (d *Driver) readFaults(ctx context.Context) error {
+	var found problems
+	if err := d.client.get(ctx, "miner/errors", &found); err != nil {
+		return onlyIfSilent(err)
+	}
+	d.faults = found.faults()
+	return nil
+}
+
+func (d *Driver) readTemperature(ctx context.Context) error {
+	var found cooling
+	if err := d.client.get(ctx, "cooling/state", &found); err != nil {
+		return onlyIfSilent(err)
+	}
+	d.temperature = nil
+	if n := found.Highest.Temperature.DegreeC; n.Set {
+		d.temperature = &n.Value
+	}
+	return nil
+}
+
+func (d *Driver) readConfigured(ctx context.Context) error {
+	var found configuration
+	if err := d.client.get(ctx, "configuration/miner", &found); err != nil {
+		return onlyIfSilent(err)
+	}
+	if watts := found.Tuner.PowerTarget.Watt.Watts(); watts != nil {
+		d.configured = watts
+	}
+	return nil
+}
+
+// onlyIfSilent forgives a machine that answers but lacks a resource that a reading can do without.
+func onlyIfSilent(err error) error {
+	if answered(err) {
+		return nil
+	}
+	return err
+}
+
+// faultsNow adds what the states themselves say.
+func (d *Driver) faultsNow(status state, tuner tunerState) []string {
+	faults := append([]string(nil), d.faults...)
+	if overall, _ := tuner.Overall.Int(); overall == tunerError {
+		faults = append(faults, "the tuner reports an error")
+	}
+	if status == suspended || status == restricted {
+		faults = append(faults, "mining is "+string(status)+" by the firmware")
+	}
+	return faults
+}

@@ -1,0 +1,106 @@
+// Package firmwares finds out which driver an address needs. It never writes to a machine, and sends
+// credentials only where the firmware they are for seems to answer.
+package firmwares
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/braiins"
+	"github.com/counterweight-dev/counterweight/internal/miner/luxos"
+)
+
+// entry is one firmware: how to tell it and how to drive it.
+type entry struct {
+	firmware miner.Firmware
+	// probe asks an address once, without credentials, whether this firmware may be there.
+	probe func(context.Context, miner.Target) error
+	open  func(miner.Target) miner.Driver
+}
+
+// known firmwares, the surest to tell first.
+var known = []entry{
+	{miner.LuxOS, luxos.Probe, func(t miner.Target) miner.Driver { return luxos.New(t) }},
+	{miner.BraiinsOS, braiins.Probe, func(t miner.Target) miner.Driver { return braiins.New(t) }},
+}
+
+// Supported are the firmwares that have a driver.
+func Supported() []miner.Firmware {
+	var names []miner.Firmware
+	for _, e := range known {
+		names = append(names, e.firmware)
+	}
+	return names
+}
+
+// Open makes the driver for a machine and identifies it. ports maps a firmware's name to the port it has
+// at this site; without one the target's port counts, and without that the firmware's own. With
+// miner.Auto (or "") every firmware is asked once, at the same time and without credentials: an address
+// that nobody uses costs at most wire.DialTimeout. Errors wrap miner.ErrUnreachable where nothing
+// answers and miner.ErrNotThisFirmware where something else does.
+func Open(ctx context.Context, t miner.Target, firmware miner.Firmware, ports map[string]int) (
+	miner.Driver, miner.Identity, error,
+) {
+	var chosen *entry
+	var err error
+	if firmware == miner.Auto || firmware == "" {
+		chosen, err = recognise(ctx, t, ports)
+	} else {
+		chosen, err = named(firmware)
+	}
+	if err != nil {
+		return nil, miner.Identity{}, err
+	}
+	driver := chosen.open(at(t, chosen.firmware, ports))
+	identity, err := driver.Identify(ctx)
+	if err != nil {
+		return nil, miner.Identity{}, fmt.Errorf("identifying %s as %s: %w", t.Address, chosen.firmware, err)
+	}
+	return driver, identity, nil
+}
+
+func named(firmware miner.Firmware) (*entry, error) {
+	for i := range known {
+		if known[i].firmware == firmware {
+			return &known[i], nil
+		}
+	}
+	return nil, fmt.Errorf("firmware %q: %w: no driver of that name", firmware, miner.ErrUnsupported)
+}
+
+// at puts the site's port for a firmware into the target.
+func at(t miner.Target, firmware miner.Firmware, ports map[string]int) miner.Target {
+	t.Port = cmp.Or(ports[string(firmware)], t.Port)
+	return t
+}
+
+// recognise asks every firmware at once and takes the first in order that says yes.
+func recognise(ctx context.Context, t miner.Target, ports map[string]int) (*entry, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make([]chan error, len(known))
+	for i, e := range known {
+		answers[i] = make(chan error, 1)
+		go func() { answers[i] <- e.probe(ctx, at(t, e.firmware, ports)) }()
+	}
+	var errs []error
+	reachable := false
+	for i := range known {
+		err := <-answers[i]
+		if err == nil {
+			return &known[i], nil
+		}
+		errs = append(errs, err)
+		reachable = reachable || !errors.Is(err, miner.ErrUnreachable)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("recognising %s: %w", t.Address, err)
+	}
+	if !reachable {
+		return nil, fmt.Errorf("recognising %s: %w", t.Address, errors.Join(errs...))
+	}
+	return nil, fmt.Errorf("recognising %s: %w: %v", t.Address, miner.ErrNotThisFirmware, errors.Join(errs...))
+}

@@ -1,0 +1,161 @@
+package luxos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+)
+
+// logoffTimeout bounds the end of a session, which happens even where the order's own time is over.
+const logoffTimeout = 3 * time.Second
+
+// Apply commands one setting within one session: log on, act, log off.
+func (d *Driver) Apply(ctx context.Context, s miner.Setting) error {
+	target, err := d.choose(s)
+	if err != nil {
+		return err
+	}
+	now, err := d.client.ask(ctx, "config", "")
+	if err != nil {
+		return err
+	}
+	before := now.Config.First()
+	change := target.Name != "" && target.Name != string(before.Profile)
+	if change && before.ATM.Value {
+		return fmt.Errorf("%s: profile %q: %w: automatic tuning (ATM) is on and owns the profile; "+
+			"turn it off on the machine (atmset enabled=false), or let it be only put to sleep and woken",
+			d.client.address, target.Name, miner.ErrUnsupported)
+	}
+	sid, err := d.logon(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.logoff(ctx, sid)
+	if s.Kind == miner.Sleep {
+		d.toldToSleep = true
+		_, err := d.client.ask(ctx, "curtail", sid+",sleep")
+		return err
+	}
+	return d.hash(ctx, sid, before, target, change)
+}
+
+// choose turns a setting into a profile; an empty one keeps what is set. Nothing is sent.
+func (d *Driver) choose(s miner.Setting) (miner.Mode, error) {
+	offered := d.capabilities.Modes
+	switch {
+	case s.Kind == miner.Sleep, s.Kind == miner.HashMode && s.Mode == "":
+		return miner.Mode{}, nil
+	case s.Kind == miner.HashMode:
+		for _, mode := range offered {
+			if mode.Name == s.Mode {
+				return mode, nil
+			}
+		}
+		return miner.Mode{}, fmt.Errorf("%s: profile %q: %w: it is not among the %d it offers",
+			d.client.address, s.Mode, miner.ErrUnsupported, len(offered))
+	case s.Kind == miner.HashWatts && len(offered) > 0:
+		if s.Watts < offered[0].Watts {
+			return miner.Mode{}, fmt.Errorf("%s: target of %d W: %w: its profiles draw %d to %d W",
+				d.client.address, s.Watts, miner.ErrOutOfRange, offered[0].Watts, offered[len(offered)-1].Watts)
+		}
+		best := offered[0]
+		for _, mode := range offered {
+			if mode.Watts <= s.Watts {
+				best = mode
+			}
+		}
+		return best, nil
+	default:
+		return miner.Mode{}, fmt.Errorf("%s: setting %q: %w", d.client.address, s.Kind, miner.ErrUnsupported)
+	}
+}
+
+// hash sets the profile and wakes the machine. The profile goes first: woken first, the machine would
+// ramp towards the old one, which may be higher.
+func (d *Driver) hash(ctx context.Context, sid string, before config, target miner.Mode, change bool) error {
+	changed := false
+	if change {
+		err := d.setProfile(ctx, sid, target)
+		if err != nil && !(before.asleep() && d.lowerAsItIs(before, target) && isRefusal(err)) {
+			return err
+		}
+		changed = err == nil
+	}
+	if before.asleep() {
+		d.toldToSleep = false
+		if _, err := d.client.ask(ctx, "curtail", sid+",wakeup"); err != nil {
+			return d.halfway(err, changed, target)
+		}
+	}
+	if change && !changed {
+		return fmt.Errorf("%s: %w: woken in profile %q; %q was refused while it slept, command it again",
+			d.client.address, miner.ErrHalfApplied, before.Profile, target.Name)
+	}
+	return nil
+}
+
+func (d *Driver) setProfile(ctx context.Context, sid string, target miner.Mode) error {
+	_, err := d.client.ask(ctx, "profileset", sid+","+target.Name)
+	if err == nil {
+		d.told = &target.Watts
+	}
+	return err
+}
+
+// halfway hides the reason of a failed wake from errors.Is where the profile was changed before it: then
+// it must not read as "nothing was done".
+func (d *Driver) halfway(err error, changed bool, target miner.Mode) error {
+	if !changed {
+		return err
+	}
+	return fmt.Errorf("%s: %w: profile %q is set, but waking failed: %v",
+		d.client.address, miner.ErrHalfApplied, target.Name, err) //nolint:errorlint // see above
+}
+
+// lowerAsItIs says that waking in the present profile draws no more than the one asked for.
+func (d *Driver) lowerAsItIs(before config, target miner.Mode) bool {
+	present := wattsOf(d.profiles, before.Profile)
+	return present != nil && *present <= target.Watts
+}
+
+func isRefusal(err error) bool {
+	var no *refusal
+	return errors.As(err, &no) && no.code != codeBusy
+}
+
+// logon opens the machine's only session. A session of somebody else is left alone; one of our own that
+// could not be ended before is ended now.
+func (d *Driver) logon(ctx context.Context) (string, error) {
+	r, err := d.client.ask(ctx, "logon", "")
+	if errors.Is(err, miner.ErrBusy) && d.leftover != "" {
+		d.logoff(ctx, d.leftover)
+		r, err = d.client.ask(ctx, "logon", "")
+	}
+	if errors.Is(err, miner.ErrBusy) {
+		return "", fmt.Errorf("%w: it is left alone and ends after a minute without use", err)
+	}
+	if err != nil {
+		return "", err
+	}
+	sid := string(r.Session.First().ID)
+	if sid == "" {
+		return "", fmt.Errorf("%s: logon: %w: no session in the reply", d.client.address, miner.ErrRefused)
+	}
+	return sid, nil
+}
+
+// logoff ends our session, also when the order failed or its time is over. Where that fails the session
+// ends by itself after a minute.
+func (d *Driver) logoff(ctx context.Context, sid string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoffTimeout)
+	defer cancel()
+	d.leftover = sid
+	_, err := d.client.ask(ctx, "logoff", sid)
+	var no *refusal
+	if err == nil || errors.As(err, &no) {
+		d.leftover = ""
+	}
+}

@@ -1,0 +1,87 @@
+package luxos
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/wire"
+)
+
+// exchangeTimeout bounds one connection: request and reply.
+const exchangeTimeout = 8 * time.Second
+
+// request is the whole of what is sent.
+type request struct {
+	Command   string `json:"command"`
+	Parameter string `json:"parameter,omitempty"`
+}
+
+// client speaks the RPC of one machine, one request per connection.
+type client struct {
+	address netip.AddrPort
+}
+
+// exchange sends one command and returns the bytes of its reply.
+func (c *client) exchange(ctx context.Context, command, parameter string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	conn, err := wire.Dial(ctx, "tcp", c.address.String())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.address, err)
+	}
+	defer conn.Close()
+	defer wire.Bind(ctx, conn)()
+	line, err := json.Marshal(request{Command: command, Parameter: parameter})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", c.address, command, err)
+	}
+	if _, err = conn.Write(append(line, '\n')); err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", c.address, command, wire.Cause(ctx, err))
+	}
+	data, err := wire.ReadReply(conn)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", c.address, command, wire.Cause(ctx, err))
+	}
+	return data, nil
+}
+
+// ask sends one command and judges its STATUS.
+func (c *client) ask(ctx context.Context, command, parameter string) (reply, error) {
+	data, err := c.exchange(ctx, command, parameter)
+	if err != nil {
+		return reply{}, err
+	}
+	var r reply
+	if err := wire.Decode(data, &r); err != nil {
+		return reply{}, fmt.Errorf("%s: %s: %w", c.address, command, err)
+	}
+	if r.Status.ok() {
+		return r, nil
+	}
+	return r, &refusal{address: c.address, command: command, code: r.Status.code(), message: r.Status.message()}
+}
+
+// refusal is a reply whose STATUS says no.
+type refusal struct {
+	address netip.AddrPort
+	command string
+	code    int64
+	message string
+}
+
+// Error leaves out the parameter: it holds the session.
+func (r *refusal) Error() string {
+	return fmt.Sprintf("%s: %s: code %d %q: %v", r.address, r.command, r.code, r.message, r.Unwrap())
+}
+
+// Unwrap tells a session held by somebody else from a plain no.
+func (r *refusal) Unwrap() error {
+	if r.code == codeBusy {
+		return miner.ErrBusy
+	}
+	return miner.ErrRefused
+}

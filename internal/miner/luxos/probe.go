@@ -1,0 +1,25 @@
+package luxos
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+)
+
+// Probe asks an address once whether LuxOS answers there; nil is yes.
+func Probe(ctx context.Context, t miner.Target) error {
+	c := &client{address: netip.AddrPortFrom(t.Address, uint16(cmp.Or(t.Port, Port)))}
+	v, err := c.ask(ctx, "version", "")
+	var no *refusal
+	if err != nil && !errors.As(err, &no) {
+		return foreign(err)
+	}
+	if v.Version.First().LUXminer == "" && !v.Status.isLuxOS() {
+		return fmt.Errorf("%s: %w: version does not name LUXminer", c.address, miner.ErrNotThisFirmware)
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package luxos
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+)
+
+// look is what one reading is made of.
+type look struct {
+	config  config
+	summary summary
+	power   power
+}
+
+// Read takes a reading over one connection, and every twelfth time one more for what changes slowly.
+func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
+	now, err := d.look(ctx)
+	if err != nil {
+		return miner.Reading{}, err
+	}
+	if err := d.readSlowly(ctx, now.config); err != nil {
+		return miner.Reading{}, err
+	}
+	r := miner.Reading{
+		State:        d.state(now),
+		HashrateTHs:  now.summary.GHs5s.Scaled(1e-3),
+		Watts:        now.power.Watts.Watts(),
+		TargetWatts:  d.told,
+		Mode:         string(now.config.Profile),
+		TemperatureC: d.temperature,
+		Faults:       faults(now.config),
+	}
+	if r.Watts != nil {
+		r.WattsSource = miner.Estimate
+		if now.power.PSU.Value {
+			r.WattsSource = miner.PSU
+		}
+	}
+	if s, ok := now.summary.Elapsed.Int(); ok && s >= 0 && s < int64(1<<33) {
+		uptime := time.Duration(s) * time.Second
+		r.Uptime = &uptime
+	}
+	d.setTargets(&r, now.config)
+	return r, nil
+}
+
+// look reads summary, power and config, joined where the machine takes that.
+func (d *Driver) look(ctx context.Context) (look, error) {
+	if !d.separate {
+		data, err := d.client.exchange(ctx, "summary+power+config", "")
+		if err != nil {
+			return look{}, err
+		}
+		sections, err := joined(data, "summary", "power", "config")
+		if err != nil {
+			return look{}, fmt.Errorf("%s: %w", d.client.address, err)
+		}
+		if _, ok := sections["config"]; ok {
+			return look{
+				config:  sections["config"].Config.First(),
+				summary: sections["summary"].Summary.First(),
+				power:   sections["power"].Power.First(),
+			}, nil
+		}
+		d.separate = true
+	}
+	c, err := d.client.ask(ctx, "config", "")
+	if err != nil {
+		return look{}, err
+	}
+	s, err := d.client.ask(ctx, "summary", "")
+	if err = onlyIfSilent(err); err != nil {
+		return look{}, err
+	}
+	p, err := d.client.ask(ctx, "power", "")
+	if err = onlyIfSilent(err); err != nil {
+		return look{}, err
+	}
+	return look{config: c.Config.First(), summary: s.Summary.First(), power: p.Power.First()}, nil
+}
+
+// hashingGHs is the hash rate from which a machine counts as hashing, GH/s.
+const hashingGHs = 100
+
+// state judges the machine by its curtail mode, hash rate and power supply together: a curtail mode alone
+// has been seen on machines that hash.
+func (d *Driver) state(now look) miner.State {
+	hashes := now.summary.GHs5s.Set && now.summary.GHs5s.Value >= hashingGHs
+	draws := now.power.Watts.Set && now.power.Watts.Value > awakeWatts
+	supplied := now.config.SupplyOn.Value || !now.config.SupplyOn.Set
+	switch {
+	case now.config.CurtailMode == "" && !now.summary.GHs5s.Set:
+		return miner.Unknown
+	case now.config.asleep() && !hashes && !(supplied && draws):
+		return miner.Sleeping
+	case now.config.asleep() && (d.toldToSleep || !hashes):
+		return miner.Stopping
+	case hashes:
+		return miner.Hashing
+	default:
+		return miner.Starting
+	}
+}
+
+// setTargets fills in the watts of the profile in force, and the most that automatic tuning or power
+// targeting may move to by itself.
+func (d *Driver) setTargets(r *miner.Reading, now config) {
+	inForce := wattsOf(d.profiles, now.Profile)
+	if now.PowerTarget.Value {
+		inForce = larger(inForce, larger(now.ActualTarget.Watts(), now.IdealTarget.Watts()))
+	}
+	if r.TargetWatts == nil {
+		r.TargetWatts = inForce
+	}
+	if r.State == miner.Sleeping {
+		return
+	}
+	r.Effective = inForce
+	r.Ceiling = inForce
+	if now.ATM.Value {
+		most := wattsOf(d.profiles, d.atmMax)
+		if most == nil {
+			most = highest(d.profiles)
+		}
+		r.Ceiling = larger(inForce, most)
+	}
+}
+
+// readSlowly looks at temperature, profiles and automatic tuning in turn, and at profiles at once when
+// one is in force that is not known.
+func (d *Driver) readSlowly(ctx context.Context, now config) error {
+	turn := d.readings
+	d.readings++
+	if now.Profile != "" && wattsOf(d.profiles, now.Profile) == nil && turn%slowEvery == 1 {
+		return d.readProfiles(ctx)
+	}
+	if turn%slowEvery != 0 {
+		return nil
+	}
+	reads := []func(context.Context) error{d.readTemperature, d.readProfiles, d.readATM}
+	return reads[turn/slowEvery%len(reads)](ctx)
+}
+
+// faults are what the machine says of itself that a person should see.
+func faults(now config) []string {
+	text := strings.ToLower(string(now.SystemStatus))
+	for _, word := range []string{"fail", "error", "fault", "overheat", "protect"} {
+		if strings.Contains(text, word) {
+			return []string{"system status: " + string(now.SystemStatus)}
+		}
+	}
+	return nil
+}

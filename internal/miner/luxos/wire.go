@@ -1,0 +1,249 @@
+package luxos
+
+import (
+	"encoding/json"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/wire"
+)
+
+// Status codes that matter here.
+const codeBusy = 402
+
+// status is one STATUS entry.
+type status struct {
+	Letter      wire.Text   `json:"STATUS"`
+	Code        wire.Number `json:"Code"`
+	Message     wire.Text   `json:"Msg"`
+	Description wire.Text   `json:"Description"`
+}
+
+// statuses is STATUS as it comes: a list, one object, or a bare letter.
+type statuses []status
+
+// UnmarshalJSON never fails.
+func (s *statuses) UnmarshalJSON(data []byte) error {
+	var list wire.List[status]
+	_ = list.UnmarshalJSON(data)
+	*s = statuses(list)
+	if len(list) > 0 {
+		return nil
+	}
+	var letters wire.List[wire.Text]
+	var letter wire.Text
+	if json.Unmarshal(data, &letters) != nil || len(letters) == 0 {
+		_ = letter.UnmarshalJSON(data)
+	}
+	if letter != "" {
+		*s = statuses{{Letter: letter}}
+	}
+	return nil
+}
+
+// ok is "S" or "I"; warnings and errors are not.
+func (s statuses) ok() bool {
+	if len(s) == 0 {
+		return false
+	}
+	return s[0].Letter == "S" || s[0].Letter == "I"
+}
+
+func (s statuses) code() int64 {
+	if len(s) == 0 {
+		return 0
+	}
+	code, _ := s[0].Code.Int()
+	return code
+}
+
+func (s statuses) message() string {
+	if len(s) == 0 {
+		return "no STATUS"
+	}
+	return string(s[0].Message)
+}
+
+func (s statuses) description() wire.Text {
+	if len(s) == 0 {
+		return ""
+	}
+	return s[0].Description
+}
+
+// isLuxOS: every reply names its maker in the description.
+func (s statuses) isLuxOS() bool {
+	return strings.HasPrefix(strings.ToLower(string(s.description())), "luxminer")
+}
+
+// reply is any reply; what the command does not give stays empty.
+type reply struct {
+	Status   statuses              `json:"STATUS"`
+	Version  wire.List[version]    `json:"VERSION"`
+	Config   wire.List[config]     `json:"CONFIG"`
+	Summary  wire.List[summary]    `json:"SUMMARY"`
+	Power    wire.List[power]      `json:"POWER"`
+	Profiles wire.List[profile]    `json:"PROFILES"`
+	Session  wire.List[session]    `json:"SESSION"`
+	ATM      wire.List[atmSetting] `json:"ATM"`
+	Temps    wire.List[boardTemps] `json:"TEMPS"`
+}
+
+type version struct {
+	LUXminer wire.Text `json:"LUXminer"`
+	Miner    wire.Text `json:"Miner"`
+	Type     wire.Text `json:"Type"`
+}
+
+type config struct {
+	CurtailMode  wire.Text   `json:"CurtailMode"`
+	Profile      wire.Text   `json:"Profile"`
+	SystemStatus wire.Text   `json:"SystemStatus"`
+	Model        wire.Text   `json:"Model"`
+	MAC          wire.Text   `json:"MACAddr"`
+	Serial       wire.Text   `json:"SerialNumber"`
+	NameplateTHS wire.Number `json:"NameplateTHS"`
+	ATM          wire.Flag   `json:"IsAtmEnabled"`
+	SupplyOn     wire.Flag   `json:"IsPowerSupplyOn"`
+	// The next three are of 2026 models with power targeting; their meaning is taken from their names.
+	PowerTarget  wire.Flag   `json:"IsPowerTargetEnabled"`
+	ActualTarget wire.Number `json:"ActualPowerTarget"`
+	IdealTarget  wire.Number `json:"IdealPowerTarget"`
+}
+
+func (c config) asleep() bool {
+	return strings.Contains(strings.ToLower(string(c.CurtailMode)), "sleep")
+}
+
+type summary struct {
+	GHs5s   wire.Number `json:"GHS 5s"`
+	Elapsed wire.Number `json:"Elapsed"`
+}
+
+type power struct {
+	PSU   wire.Flag   `json:"PSU"`
+	Watts wire.Number `json:"Watts"`
+}
+
+type profile struct {
+	Name     wire.Text   `json:"Profile Name"`
+	Hashrate wire.Number `json:"Hashrate"` // TH/s
+	Watts    wire.Number `json:"Watts"`
+	Step     wire.Number `json:"Step"`
+}
+
+type session struct {
+	ID wire.Text `json:"SessionID"`
+}
+
+type atmSetting struct {
+	MaxProfile wire.Text `json:"MaxProfile"`
+}
+
+type boardTemps struct {
+	TopLeft     wire.Number
+	TopRight    wire.Number
+	BottomLeft  wire.Number
+	BottomRight wire.Number
+}
+
+// joined reads a reply to "a+b+c": one section per command, each a list of one full reply. Some
+// implementations merge the sections into one reply instead; both are accepted.
+func joined(data []byte, commands ...string) (map[string]reply, error) {
+	var sections map[string]json.RawMessage
+	if err := wire.Decode(data, &sections); err != nil {
+		return nil, err
+	}
+	found := map[string]reply{}
+	for name, raw := range sections {
+		for _, command := range commands {
+			var parts wire.List[reply]
+			if strings.EqualFold(name, command) && !isBody(name, raw) {
+				_ = parts.UnmarshalJSON(raw)
+				if len(parts) > 0 {
+					found[command] = parts[0]
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+// isBody tells the body "SUMMARY":[{"GHS 5s":…}] of a merged reply from a section "summary":[{"STATUS":…}].
+func isBody(name string, raw json.RawMessage) bool {
+	return name == strings.ToUpper(name) && !strings.Contains(string(raw), `"STATUS"`)
+}
+
+// maxProfiles bounds how many profiles are kept; 25 are built in.
+const maxProfiles = 256
+
+// modes are the profiles that can be commanded by name, ascending by watts.
+func modes(profiles []profile) []miner.Mode {
+	var found []miner.Mode
+	for _, p := range profiles {
+		watts := p.Watts.Watts()
+		if watts == nil || *watts == 0 || !commandable(string(p.Name)) || len(found) == maxProfiles {
+			continue
+		}
+		mode := miner.Mode{Name: string(p.Name), Watts: *watts}
+		if ths := p.Hashrate.Scaled(1); ths != nil {
+			mode.THs = *ths
+		}
+		found = append(found, mode)
+	}
+	sort.SliceStable(found, func(i, j int) bool {
+		if found[i].Watts != found[j].Watts {
+			return found[i].Watts < found[j].Watts
+		}
+		return found[i].Name < found[j].Name
+	})
+	return found
+}
+
+// commandable says whether profileset takes the name as a name. A bare number from 0 to 3 is read as a
+// board, a signed one as a relative step, and the suffixes THs, kW and W as "choose by"; a comma would
+// begin the next parameter.
+func commandable(name string) bool {
+	if name == "" || strings.ContainsAny(name, ",=\"\\") || name[0] == '+' || name[0] == '-' {
+		return false
+	}
+	if _, err := strconv.ParseFloat(name, 64); err == nil {
+		return false
+	}
+	for _, suffix := range []string{"ths", "kw", "w"} {
+		rest, cut := strings.CutSuffix(strings.ToLower(name), suffix)
+		if _, err := strconv.ParseFloat(strings.TrimSpace(rest), 64); cut && err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// wattsOf is the draw of a profile by name, nil where unknown.
+func wattsOf(profiles []profile, name wire.Text) *int64 {
+	for _, p := range profiles {
+		if p.Name == name && name != "" {
+			return p.Watts.Watts()
+		}
+	}
+	return nil
+}
+
+// highest is the draw of the hungriest profile.
+func highest(profiles []profile) *int64 {
+	var most *int64
+	for _, p := range profiles {
+		most = larger(most, p.Watts.Watts())
+	}
+	return most
+}
+
+// larger of two that may be unknown.
+func larger(a, b *int64) *int64 {
+	if a == nil || (b != nil && *b > *a) {
+		return b
+	}
+	return a
+}
