@@ -1,0 +1,175 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/link/linkpb"
+)
+
+const (
+	// attachWithin bounds dialling, the handshake and the agent's first words.
+	attachWithin = 5 * time.Second
+	// silence ends a stream on which no report came: they come every second.
+	silence = keepaliveEvery + keepaliveWait
+	// clientPing is the least that gRPC lets a client ask; silence notices a dead agent sooner.
+	clientPing = 10 * time.Second
+	// ioBuffer is small because an operator holds thousands of streams of small messages.
+	ioBuffer = 8 << 10
+)
+
+// Why a stream ends, besides what gRPC says.
+var (
+	// ErrOtherPod: what answers is another pod than the one looked for.
+	ErrOtherPod = errors.New("another pod answers")
+	// ErrSilent: the agent has stopped reporting.
+	ErrSilent = errors.New("no report in time")
+)
+
+// Options of one stream to one agent.
+type Options struct {
+	// Address is IP:PORT of the pod.
+	Address string
+	// ServerName is the DNS SAN the agent must prove; see the function ServerName.
+	ServerName string
+	// PodUID is the pod that must answer.
+	PodUID string
+	// TLS is from ClientTLS; it is not changed.
+	TLS *tls.Config
+	// OnReport is called for each report, in order, by one goroutine; it must not block for long.
+	OnReport func(lease.Report)
+	// Orders holds what is to be sent. One Outbox may serve many streams, one after the other.
+	Orders *Outbox
+	// MaySend is asked right before each order leaves; an error ends the stream with the order unsent
+	// (rule L7: an operator whose last renewal is too old sends nothing). Nil always allows.
+	MaySend func() error
+}
+
+// Attach holds one stream to an agent and answers why it ended: ctx, a broken connection, an agent that
+// is silent or is another pod, a message out of bounds, or MaySend. Nothing of it runs on afterwards.
+func Attach(ctx context.Context, o Options) error {
+	if err := attach(ctx, o); err != nil {
+		return fmt.Errorf("stream to the agent at %s: %w", o.Address, err)
+	}
+	return nil
+}
+
+func attach(ctx context.Context, o Options) error {
+	conn, err := dial(o)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(attachWithin, func() { cancel(ErrSilent) })
+	defer watch.Stop()
+
+	stream, err := linkpb.NewAgentClient(conn).Attach(metadata.AppendToOutgoingContext(ctx, podUIDKey, o.PodUID))
+	if err != nil {
+		return because(ctx, err)
+	}
+	if err := bound(stream, o.PodUID); err != nil {
+		return because(ctx, err)
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		if err := sendOrders(ctx, stream, o); err != nil {
+			cancel(err)
+		}
+	}()
+	err = receiveReports(stream, o, watch)
+	cancel(err)
+	<-sent
+	return because(ctx, err)
+}
+
+// because prefers the reason the stream was ended for over the cancellation it shows as.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+func dial(o Options) (*grpc.ClientConn, error) {
+	config := o.TLS.Clone()
+	config.ServerName = o.ServerName
+	return grpc.NewClient("passthrough:///"+o.Address,
+		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: clientPing, Timeout: keepaliveWait}),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: attachWithin}),
+		grpc.WithReadBufferSize(ioBuffer),
+		grpc.WithWriteBufferSize(ioBuffer),
+		grpc.WithSharedWriteBuffer(true),
+		grpc.WithNoProxy(),
+		grpc.WithDisableServiceConfig(),
+	)
+}
+
+// bound checks which pod answered before a word is said or heard.
+func bound(stream grpc.BidiStreamingClient[linkpb.Order, linkpb.Report], podUID string) error {
+	header, err := stream.Header()
+	if err != nil {
+		return err
+	}
+	if got := header.Get(podUIDKey); len(got) != 1 || got[0] != podUID {
+		if len(got) == 0 { // refused before it said who it is: the refusal tells more
+			if _, err := stream.Recv(); err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+		}
+		return fmt.Errorf("%w: want %s, got %q", ErrOtherPod, podUID, got)
+	}
+	return nil
+}
+
+func sendOrders(ctx context.Context, stream grpc.BidiStreamingClient[linkpb.Order, linkpb.Report], o Options) error {
+	if o.Orders == nil {
+		return nil
+	}
+	for {
+		order, ok := o.Orders.next(ctx)
+		if !ok {
+			return nil
+		}
+		if o.MaySend != nil {
+			if err := o.MaySend(); err != nil {
+				return fmt.Errorf("order not sent: %w", err)
+			}
+		}
+		if err := stream.Send(orderToWire(order)); err != nil {
+			return nil // Recv tells why
+		}
+	}
+}
+
+func receiveReports(stream grpc.BidiStreamingClient[linkpb.Order, linkpb.Report], o Options, watch *time.Timer) error {
+	var prior map[string]string
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		r, err := reportFromWire(m, prior)
+		if err != nil {
+			return err
+		}
+		prior = r.PriorSettings
+		watch.Reset(silence)
+		o.OnReport(r)
+	}
+}
