@@ -74,8 +74,13 @@ lint: bin/tools/golangci-lint ## golangci-lint, with the Kubernetes API linter o
 	@bin/tools/golangci-lint run $(PKGS)
 
 .PHONY: generate
-generate: ## Make deepcopy, CRDs, RBAC, apply configurations, protobuf and admission policies anew.
-	@for script in hack/generate*.sh; do echo "generate: $$script"; $$script; done
+generate: ## Write deepcopy, CRDs, apply configurations, protobuf code and admission policies anew.
+	@echo "generate: deepcopy, CRDs, apply configurations"
+	@hack/generate.sh
+	@echo "generate: protobuf (the first time it builds buf, some minutes)"
+	@hack/generate-proto.sh
+	@echo "generate: admission policies"
+	@go run ./hack/gen-policy
 
 .PHONY: verify
 verify: ## What a change must pass besides the tests: generated files, lint, sizes, links.
