@@ -1,0 +1,245 @@
+package minersim
+
+import (
+	"math"
+	"time"
+)
+
+// Order is what firmware tells the power stage to do. It replaces every order before it.
+type Order struct {
+	// Watts to settle at, at the wall; 0 means asleep, at the residual watts.
+	Watts float64
+	// Lag passes before anything moves.
+	Lag time.Duration
+	// Ramp is the time from the first movement to the new level.
+	Ramp time.Duration
+	// Dip, where above zero, drops to the residual watts first and stays there so long: a
+	// restart of the mining software.
+	Dip time.Duration
+}
+
+// Memory is what firmware remembers over a reboot.
+type Memory interface {
+	// Boot resets what a reboot loses and returns what the machine does when it is up again.
+	// A hot boot forgets every setting and hashes at the default.
+	Boot(hot bool) Order
+}
+
+// State is what a machine physically does.
+type State string
+
+const (
+	// Booting machines are off the network.
+	Booting State = "Booting"
+	// Ramping machines are between two levels, or will move without another command.
+	Ramping State = "Ramping"
+	// Sleeping machines draw their residual watts.
+	Sleeping State = "Sleeping"
+	// Hashing machines hold a level.
+	Hashing State = "Hashing"
+)
+
+// fallTime is how long the watts of a machine take to fall when its supply lets go: the
+// capacitors of the supply, and short enough that nobody's meter sees the slope (assumed).
+const fallTime = 500 * time.Millisecond
+
+// Machine is the physics of one miner. It is a step function of time: call Advance before
+// asking anything. It is not safe for concurrent use; Device is.
+type Machine struct {
+	Traits
+	memory  Memory
+	persona Persona
+
+	now      time.Duration
+	level    path // watts above the residual, before deviation
+	pending  []timedOrder
+	bootEnd  time.Duration
+	bootedAt time.Duration
+	nextHot  time.Duration
+	reboots  int
+}
+
+type timedOrder struct {
+	at    time.Duration
+	order Order
+}
+
+// NewMachine makes a machine that has been settled at the given order for a long time.
+func NewMachine(traits Traits, memory Memory, at time.Duration, settled Order) *Machine {
+	m := &Machine{Traits: traits, memory: memory, persona: Good, now: at}
+	m.level = newPath(at-historyKept, m.target(settled))
+	m.bootedAt = at - historyKept
+	m.bootEnd = m.bootedAt
+	return m
+}
+
+// target is the level an order settles at.
+func (m *Machine) target(o Order) float64 { return math.Max(0, o.Watts-m.ResidualWatts) }
+
+// Advance steps the machine to the instant. Time never runs backwards: an earlier instant
+// changes nothing.
+func (m *Machine) Advance(to time.Duration) {
+	for {
+		at, hot := m.nextEvent()
+		if at > to {
+			break
+		}
+		m.now = max(m.now, at)
+		if hot {
+			m.scheduleHot()
+			m.Reboot(true)
+			continue
+		}
+		order := m.pending[0].order
+		m.pending = m.pending[1:]
+		m.do(order)
+	}
+	m.now = max(m.now, to)
+}
+
+// nextEvent is the earliest thing that happens by itself.
+func (m *Machine) nextEvent() (at time.Duration, hot bool) {
+	at = math.MaxInt64
+	if len(m.pending) > 0 {
+		at = m.pending[0].at
+	}
+	if m.persona == RebootsHot && m.nextHot < at {
+		return m.nextHot, true
+	}
+	return at, false
+}
+
+// Command applies an order as the persona has it: now, later or never.
+func (m *Machine) Command(o Order) {
+	switch m.persona {
+	case Deaf:
+	case Late:
+		m.pending = append(m.pending, timedOrder{m.now + m.LateReply + m.LateEffect, o})
+	default:
+		m.pending = nil
+		m.do(o)
+	}
+}
+
+// do lays the path an order takes.
+func (m *Machine) do(o Order) {
+	start := m.now + o.Lag
+	knots := make([]knot, 0, 4)
+	hold := m.level.level(m.now)
+	if o.Lag > 0 {
+		knots = append(knots, knot{start, hold})
+	}
+	if o.Dip > 0 {
+		knots = append(knots, knot{start + fallTime, 0}, knot{start + fallTime + o.Dip, 0})
+		start += fallTime + o.Dip
+	}
+	knots = append(knots, knot{start + max(o.Ramp, fallTime), m.target(o)})
+	m.level.replace(m.now, knots...)
+}
+
+// Reboot takes the machine off the network; what it does afterwards is up to its firmware's
+// memory. Orders not yet in effect are lost.
+func (m *Machine) Reboot(hot bool) {
+	m.reboots++
+	m.pending = nil
+	m.bootEnd = m.now + m.Boot
+	m.bootedAt = m.bootEnd
+	o := m.memory.Boot(hot || m.persona == RebootsHot)
+	m.level.replace(m.now,
+		knot{m.now + fallTime, 0},
+		knot{m.bootEnd + o.Lag, 0},
+		knot{m.bootEnd + o.Lag + o.Ramp, m.target(o)})
+}
+
+// SetPersona changes how the machine behaves from now on. Orders that were already late still
+// come.
+func (m *Machine) SetPersona(p Persona) {
+	m.persona = p
+	if p == RebootsHot {
+		m.nextHot = m.now
+		m.scheduleHot()
+	}
+}
+
+func (m *Machine) scheduleHot() {
+	gap := float64(m.RebootEvery) * (0.7 + 0.6*m.random.Float64())
+	m.nextHot += max(time.Second, time.Duration(gap))
+}
+
+// Persona is how the machine behaves now.
+func (m *Machine) Persona() Persona { return m.persona }
+
+// Now is the instant the machine was last advanced to.
+func (m *Machine) Now() time.Duration { return m.now }
+
+// Watts is the true draw at the wall.
+func (m *Machine) Watts() float64 { return m.wattsAt(m.now) }
+
+func (m *Machine) wattsAt(t time.Duration) float64 {
+	return m.ResidualWatts + m.level.level(t)*(1+m.deviation(t))
+}
+
+// ReportedWatts is the draw as firmware estimates it.
+func (m *Machine) ReportedWatts() float64 { return m.Watts() * (1 + m.ReportError) }
+
+// TargetWatts is what the machine settles at if it is left alone.
+func (m *Machine) TargetWatts() float64 { return m.ResidualWatts + m.level.end() }
+
+// TeraHashes is the true hashrate, in TH/s.
+func (m *Machine) TeraHashes() float64 { return m.teraHashesAt(m.now) }
+
+func (m *Machine) teraHashesAt(t time.Duration) float64 {
+	level := m.level.level(t)
+	if level <= 0 {
+		return 0
+	}
+	return m.NominalTeraHashes * HashShare((level+m.ResidualWatts)/m.NominalWatts)
+}
+
+// TeraHashesFor is the hashrate this machine settles at for so many watts.
+func (m *Machine) TeraHashesFor(watts float64) float64 {
+	return m.NominalTeraHashes * HashShare(watts/m.NominalWatts)
+}
+
+// AverageTeraHashes is the mean hashrate of the time up to now. Like firmware's own averages it
+// goes on being above zero for a while after hashing stopped.
+func (m *Machine) AverageTeraHashes(over time.Duration) float64 {
+	over = min(over, historyKept)
+	const samples = 24
+	sum := 0.0
+	for i := range samples {
+		sum += m.teraHashesAt(m.now - over*time.Duration(2*i+1)/(2*samples))
+	}
+	return sum / samples
+}
+
+// State is what the machine physically does now.
+func (m *Machine) State() State {
+	switch {
+	case m.now < m.bootEnd:
+		return Booting
+	case m.level.moving(m.now):
+		return Ramping
+	case m.level.level(m.now) <= 0:
+		return Sleeping
+	default:
+		return Hashing
+	}
+}
+
+// Reachable tells whether the machine answers on the network.
+func (m *Machine) Reachable() bool { return m.persona != Dark && m.now >= m.bootEnd }
+
+// ReplyDelay is how long a reply to a command is held back.
+func (m *Machine) ReplyDelay() time.Duration {
+	if m.persona == Late {
+		return m.LateReply
+	}
+	return 0
+}
+
+// Uptime is how long the machine has been up.
+func (m *Machine) Uptime() time.Duration { return max(0, m.now-m.bootedAt) }
+
+// Reboots counts the reboots since the simulation began.
+func (m *Machine) Reboots() int { return m.reboots }
