@@ -146,3 +146,10 @@ type Target interface {
 	Signal(syscall.Signal) error
 	Start() error
 }
+
+// Pid of the process that runs or ran last.
+func (s *Service) Pid() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process.Pid()
+}
