@@ -6,6 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/counterweight-dev/counterweight/internal/minersim"
 )
 
 type checker struct{ problems Problems }
@@ -65,6 +69,21 @@ func (s *Scenario) checkFleet(c *checker) {
 			taken[a] = g.Name
 		}
 	}
+	if c.problems == nil && len(s.Fleet.Groups) > 0 {
+		if _, err := s.FleetFile(); err != nil {
+			c.say("fleet", "%v", err)
+		}
+	}
+}
+
+// FleetFile is the fleet as asic-sim reads it.
+func (s *Scenario) FleetFile() ([]byte, error) {
+	data, err := yaml.Marshal(map[string]any{"seed": s.Seed, "groups": s.Fleet.Groups})
+	if err != nil {
+		return nil, fmt.Errorf("writing the fleet file: %w", err)
+	}
+	_, err = minersim.ParseFleet(data)
+	return data, err
 }
 
 func (g FleetGroup) check(c *checker, path string) {

@@ -53,6 +53,10 @@ type FleetGroup struct {
 	Ports        map[string]int `json:"ports,omitempty"`
 	Username     string         `json:"username,omitempty"`
 	Password     string         `json:"password,omitempty"`
+	// PowerSource of reported watts: Estimate (if left out) or PSU.
+	PowerSource string `json:"powerSource,omitempty"`
+	// Physics overrides what asic-sim assumes, by the names it uses.
+	Physics map[string]float64 `json:"physics,omitempty"`
 }
 
 // GPUNodes is a group of alike accelerator nodes, named NAME-0, NAME-1 and so on.

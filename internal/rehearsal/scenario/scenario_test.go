@@ -102,6 +102,8 @@ func TestReadChecksFleet(t *testing.T) {
 		"past end":   {group("name: b, count: 3, model: S21, firmware: LuxOS, firstAddress: 127.255.255.254, budget: site"), "fleet.groups[1].firstAddress"},
 		"personas":   {group("name: b, count: 2, model: S21, firmware: LuxOS, firstAddress: 127.11.0.3, budget: site, personas: {deaf: 3}"), "fleet.groups[1].personas: 3 machines"},
 		"budget":     {group("name: b, count: 2, model: S21, firmware: LuxOS, firstAddress: 127.11.0.3, budget: hall"), `fleet.groups[1].budget: no manifest makes a PowerBudget named "hall"`},
+		"model":      {group("name: b, count: 2, model: Abacus, firmware: LuxOS, firstAddress: 127.11.0.3, budget: site"), "fleet: groups[1].model: unknown model"},
+		"physics":    {group("name: b, count: 2, model: S21, firmware: LuxOS, firstAddress: 127.11.0.3, budget: site, physics: {bootSeconds: 0}"), "fleet: groups[1].physics.bootSeconds"},
 		"zero":       {group("name: b, count: 0, model: S21, firmware: LuxOS, firstAddress: 127.11.0.3, budget: site"), "fleet.groups[1].count"},
 	}
 	for name, c := range cases {
