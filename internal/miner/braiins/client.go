@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -54,22 +53,23 @@ func (c *client) get(ctx context.Context, path string, out any) error {
 	return c.decode(path, body, out)
 }
 
-// put writes one resource; out may be nil. A kept connection that the machine closed meanwhile is no
-// failure: every PUT of this driver names an absolute state, so it is sent once more.
+// put writes one resource; out may be nil. A connection lost on the way, which is how a kept one that the
+// machine closed looks, is no failure yet: every PUT of this driver names an absolute state, so it is
+// sent once more.
 func (c *client) put(ctx context.Context, path string, in, out any) error {
 	body, err := c.authorized(ctx, http.MethodPut, path, in)
-	if err != nil && closedUnderUs(err) && ctx.Err() == nil {
+	if lost(err) && ctx.Err() == nil {
 		first := err
 		if body, err = c.authorized(ctx, http.MethodPut, path, in); err != nil {
-			// The first attempt may have arrived, so no sentinel that says otherwise may shine through.
-			return fmt.Errorf("%s: %s: connection lost (%v), and again: %v; read the machine before assuming anything",
+			// The first attempt may have arrived, so no error that says otherwise may shine through.
+			return fmt.Errorf("%s: %s: %v, and again: %v: read the machine before assuming anything",
 				c.address, path, first, err) //nolint:errorlint // see above
 		}
 	}
-	if err != nil || out == nil {
-		return err
+	if err == nil && out != nil {
+		_ = wire.Decode(body, out) // the status said yes; what the body adds is a courtesy
 	}
-	return c.decode(path, body, out)
+	return err
 }
 
 func (c *client) decode(path string, body []byte, out any) error {
@@ -79,11 +79,17 @@ func (c *client) decode(path string, body []byte, out any) error {
 	return nil
 }
 
-// closedUnderUs is a connection that ended without an answer.
-func closedUnderUs(err error) bool {
-	var netErr *net.OpError
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		(errors.As(err, &netErr) && !netErr.Timeout() && !errors.Is(err, miner.ErrUnreachable))
+// lost is a request that may have arrived and got no answer, other than by running out of time.
+func lost(err error) bool {
+	var status *statusError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case err == nil, errors.As(err, &status), miner.NotApplied(err), errors.Is(err, context.DeadlineExceeded):
+		return false
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return false
+	}
+	return true
 }
 
 // authorized sends a request with the token, and once more with a fresh one where the machine says 401:
@@ -120,8 +126,8 @@ func (c *client) login(ctx context.Context) error {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return fmt.Errorf("%s: login as %q: HTTP %d: %w: set username and password of the pool's credentials secret",
 			c.address, c.username, status, miner.ErrUnauthorized)
-	case status/100 == 5:
-		return fmt.Errorf("%s: login: HTTP %d", c.address, status)
+	case status/100 == 5, status == http.StatusTooManyRequests:
+		return fmt.Errorf("%s: login: HTTP %d: %w: try again later", c.address, status, miner.ErrRefused)
 	case status/100 != 2:
 		return fmt.Errorf("%s: login: HTTP %d: %w: no Braiins OS REST API here (it needs 25.07 or later)",
 			c.address, status, miner.ErrNotThisFirmware)

@@ -9,10 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/wire"
 )
 
 // Port is where the firmware serves its API.
@@ -84,8 +84,8 @@ func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 		Firmware:        miner.BraiinsOS,
 		FirmwareVersion: string(who.Version.Current),
 		Model:           string(who.Identity.Name),
-		MAC:             strings.ToLower(string(who.MAC)),
-		Serial:          string(who.Serial),
+		MAC:             wire.MAC(who.MAC),
+		Serial:          wire.Serial(who.Serial),
 	}, nil
 }
 
@@ -144,63 +144,62 @@ func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
 	if err := d.client.get(ctx, "performance/tuner-state", &tuner); err != nil && !answered(err) {
 		return miner.Reading{}, err
 	}
-	reading := d.reading(who, now, tuner)
-	if err := d.readSlowly(ctx, who.Status, tuner); err != nil {
-		return miner.Reading{}, err
-	}
-	reading.TargetWatts = d.configured
-	reading.TemperatureC = d.temperature
-	reading.Faults = d.faultsNow(who.Status, tuner)
-	setTargets(&reading, tuner, d.configured)
-	d.status = who.Status
-	d.awake = reading.State == miner.Hashing
-	return reading, nil
+	d.readSlowly(ctx, troubled(who.Status, tuner))
+	r := readingOf(who, now, tuner, d.configured)
+	r.TemperatureC = d.temperature
+	r.Faults = append(r.Faults, d.faults...)
+	d.status, d.awake = who.Status, r.State == miner.Hashing
+	return r, nil
 }
 
-func (d *Driver) reading(who details, now stats, tuner tunerState) miner.Reading {
+func readingOf(who details, now stats, tuner tunerState, configured *int64) miner.Reading {
 	hashrate := now.Miner.Real.Last5s.GHs
 	r := miner.Reading{
 		State:       minerState(who.Status, hashrate, tuner),
 		HashrateTHs: hashrate.Scaled(1e-3),
 		Watts:       now.Power.Approximated.Watt.Watts(),
+		TargetWatts: configured,
 		Uptime:      seconds(who.UptimeS, who.MinerUptimeS),
+		Faults:      faultsOf(who.Status, tuner),
 	}
 	if r.Watts != nil {
 		r.WattsSource = miner.Estimate // the firmware computes it; recorded 3.5 % over its own target
+	}
+	if r.State != miner.Sleeping {
+		setTargets(&r, tuner)
 	}
 	return r
 }
 
 // setTargets fills in the target in force and the one the firmware may go back to by itself: a machine
 // told 3031 W was recorded following 2431 W with its tuner "stable".
-func setTargets(r *miner.Reading, tuner tunerState, configured *int64) {
-	if r.State == miner.Sleeping {
-		return
-	}
+func setTargets(r *miner.Reading, tuner tunerState) {
 	r.Effective = tuner.Mode.PowerTarget.Current.Watt.Watts()
 	r.Ceiling = r.Effective
-	if configured != nil && (r.Ceiling == nil || *configured > *r.Ceiling) {
-		r.Ceiling = configured
+	if r.TargetWatts != nil && (r.Ceiling == nil || *r.TargetWatts > *r.Ceiling) {
+		r.Ceiling = r.TargetWatts
 	}
 }
 
+// troubled says that the machine's own list of errors is worth a look now.
+func troubled(status state, tuner tunerState) bool {
+	return len(faultsOf(status, tuner)) > 0
+}
+
 // readSlowly looks at faults, temperature and configuration in turn, and at faults at once when trouble
-// begins.
-func (d *Driver) readSlowly(ctx context.Context, status state, tuner tunerState) error {
+// begins. A reading stands without them.
+func (d *Driver) readSlowly(ctx context.Context, troubled bool) {
 	turn := d.readings
 	d.readings++
-	overall, _ := tuner.Overall.Int()
-	troubled := status == suspended || status == restricted || overall == tunerError
 	begins := troubled && !d.troubled
 	d.troubled = troubled
+	reads := []func(context.Context) error{d.readFaults, d.readTemperature, d.readConfigured}
 	switch {
 	case begins:
-		return d.readFaults(ctx)
-	case turn%slowEvery != 0:
-		return nil
+		_ = d.readFaults(ctx)
+	case turn%slowEvery == 0:
+		_ = reads[turn/slowEvery%len(reads)](ctx)
 	}
-	reads := []func(context.Context) error{d.readFaults, d.readTemperature, d.readConfigured}
-	return reads[turn/slowEvery%len(reads)](ctx)
 }
 
 func (d *Driver) readFaults(ctx context.Context) error {
@@ -243,9 +242,9 @@ func onlyIfSilent(err error) error {
 	return err
 }
 
-// faultsNow adds what the states themselves say.
-func (d *Driver) faultsNow(status state, tuner tunerState) []string {
-	faults := append([]string(nil), d.faults...)
+// faultsOf is what the states themselves say.
+func faultsOf(status state, tuner tunerState) []string {
+	var faults []string
 	if overall, _ := tuner.Overall.Int(); overall == tunerError {
 		faults = append(faults, "the tuner reports an error")
 	}

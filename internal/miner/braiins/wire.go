@@ -155,7 +155,11 @@ func minerState(status state, hashrate wire.Number, tuner tunerState) miner.Stat
 		}
 		return miner.Sleeping
 	case normal, restricted:
-		if preheat, _ := tuner.Overall.Int(); preheat == tunerPreheat || !hashes {
+		overall, _ := tuner.Overall.Int()
+		switch {
+		case !hashrate.Set:
+			return miner.Unknown
+		case overall == tunerPreheat || !hashes:
 			return miner.Starting
 		}
 		return miner.Hashing

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
 	"github.com/counterweight-dev/counterweight/internal/miner/braiins"
@@ -77,9 +78,12 @@ func at(t miner.Target, firmware miner.Firmware, ports map[string]int) miner.Tar
 	return t
 }
 
+// probeTimeout bounds the wait for a machine that takes the connection and says nothing.
+const probeTimeout = 5 * time.Second
+
 // recognise asks every firmware at once and takes the first in order that says yes.
-func recognise(ctx context.Context, t miner.Target, ports map[string]int) (*entry, error) {
-	ctx, cancel := context.WithCancel(ctx)
+func recognise(parent context.Context, t miner.Target, ports map[string]int) (*entry, error) {
+	ctx, cancel := context.WithTimeout(parent, probeTimeout)
 	defer cancel()
 	answers := make([]chan error, len(known))
 	for i, e := range known {
@@ -96,7 +100,7 @@ func recognise(ctx context.Context, t miner.Target, ports map[string]int) (*entr
 		errs = append(errs, err)
 		reachable = reachable || !errors.Is(err, miner.ErrUnreachable)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := parent.Err(); err != nil {
 		return nil, fmt.Errorf("recognising %s: %w", t.Address, err)
 	}
 	if !reachable {

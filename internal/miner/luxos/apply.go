@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
@@ -22,12 +23,15 @@ func (d *Driver) Apply(ctx context.Context, s miner.Setting) error {
 	if err != nil {
 		return err
 	}
-	before := now.Config.First()
-	change := target.Name != "" && target.Name != string(before.Profile)
-	if change && before.ATM.Value {
-		return fmt.Errorf("%s: profile %q: %w: automatic tuning (ATM) is on and owns the profile; "+
-			"turn it off on the machine (atmset enabled=false), or let it be only put to sleep and woken",
-			d.client.address, target.Name, miner.ErrUnsupported)
+	d.last = now.Config.First()
+	if target.Name == string(d.last.Profile) {
+		target = miner.Mode{} // nothing to change
+	}
+	if target.Name != "" && d.last.ATM.Value {
+		return d.atmOwns(target.Name)
+	}
+	if s.Kind != miner.Sleep && target.Name == "" && !d.last.asleep() {
+		return nil // it is what it should be
 	}
 	sid, err := d.logon(ctx)
 	if err != nil {
@@ -39,12 +43,18 @@ func (d *Driver) Apply(ctx context.Context, s miner.Setting) error {
 		_, err := d.client.ask(ctx, "curtail", sid+",sleep")
 		return err
 	}
-	return d.hash(ctx, sid, before, target, change)
+	return d.hash(ctx, sid, d.last, target)
+}
+
+func (d *Driver) atmOwns(profile string) error {
+	return fmt.Errorf("%s: profile %q: %w: automatic tuning (ATM) is on and owns the profile; "+
+		"turn it off on the machine (atmset enabled=false), or let the machine be only put to sleep and woken",
+		d.client.address, profile, miner.ErrUnsupported)
 }
 
 // choose turns a setting into a profile; an empty one keeps what is set. Nothing is sent.
 func (d *Driver) choose(s miner.Setting) (miner.Mode, error) {
-	offered := d.capabilities.Modes
+	offered := modes(d.profiles)
 	switch {
 	case s.Kind == miner.Sleep, s.Kind == miner.HashMode && s.Mode == "":
 		return miner.Mode{}, nil
@@ -73,36 +83,41 @@ func (d *Driver) choose(s miner.Setting) (miner.Mode, error) {
 	}
 }
 
-// hash sets the profile and wakes the machine. The profile goes first: woken first, the machine would
-// ramp towards the old one, which may be higher.
-func (d *Driver) hash(ctx context.Context, sid string, before config, target miner.Mode, change bool) error {
-	changed := false
-	if change {
+// hash sets the profile, where there is one to set, and wakes the machine. The profile goes first: woken
+// first, the machine would ramp towards the old one, which may be higher.
+func (d *Driver) hash(ctx context.Context, sid string, before config, target miner.Mode) error {
+	var refused error
+	if target.Name != "" {
 		err := d.setProfile(ctx, sid, target)
 		if err != nil && !(before.asleep() && d.lowerAsItIs(before, target) && isRefusal(err)) {
 			return err
 		}
-		changed = err == nil
+		refused = err
 	}
 	if before.asleep() {
 		d.toldToSleep = false
 		if _, err := d.client.ask(ctx, "curtail", sid+",wakeup"); err != nil {
-			return d.halfway(err, changed, target)
+			return d.halfway(err, target.Name != "" && refused == nil, target)
 		}
 	}
-	if change && !changed {
-		return fmt.Errorf("%s: %w: woken in profile %q; %q was refused while it slept, command it again",
+	if refused != nil {
+		return fmt.Errorf("%s: %w: woken in profile %q, because %q was refused while it slept: command it again",
 			d.client.address, miner.ErrHalfApplied, before.Profile, target.Name)
 	}
 	return nil
 }
 
+// setProfile names a profile and checks that the machine understood the same one.
 func (d *Driver) setProfile(ctx context.Context, sid string, target miner.Mode) error {
-	_, err := d.client.ask(ctx, "profileset", sid+","+target.Name)
-	if err == nil {
-		d.told = &target.Watts
+	r, err := d.client.ask(ctx, "profileset", sid+","+target.Name)
+	if err != nil {
+		return err
 	}
-	return err
+	if set := r.Profile.First().Profile; set != "" && string(set) != target.Name {
+		return fmt.Errorf("%s: %w: told profile %q, it set %q", d.client.address, miner.ErrHalfApplied, target.Name, set)
+	}
+	d.told = &target.Watts
+	return nil
 }
 
 // halfway hides the reason of a failed wake from errors.Is where the profile was changed before it: then
@@ -121,6 +136,13 @@ func (d *Driver) lowerAsItIs(before config, target miner.Mode) bool {
 	return present != nil && *present <= target.Watts
 }
 
+// taken says that logon failed because there is a session: by its code, or by its words where the code is
+// another.
+func taken(err error) bool {
+	var no *refusal
+	return errors.As(err, &no) && (no.code == codeBusy || strings.Contains(strings.ToLower(no.message), "session"))
+}
+
 func isRefusal(err error) bool {
 	var no *refusal
 	return errors.As(err, &no) && no.code != codeBusy
@@ -130,12 +152,13 @@ func isRefusal(err error) bool {
 // could not be ended before is ended now.
 func (d *Driver) logon(ctx context.Context) (string, error) {
 	r, err := d.client.ask(ctx, "logon", "")
-	if errors.Is(err, miner.ErrBusy) && d.leftover != "" {
+	if taken(err) && d.leftover != "" {
 		d.logoff(ctx, d.leftover)
 		r, err = d.client.ask(ctx, "logon", "")
 	}
-	if errors.Is(err, miner.ErrBusy) {
-		return "", fmt.Errorf("%w: it is left alone and ends after a minute without use", err)
+	if taken(err) {
+		return "", fmt.Errorf("%s: logon: %w: it is left alone, and ends after a minute without use",
+			d.client.address, miner.ErrBusy)
 	}
 	if err != nil {
 		return "", err

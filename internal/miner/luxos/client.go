@@ -62,26 +62,38 @@ func (c *client) ask(ctx context.Context, command, parameter string) (reply, err
 	if r.Status.ok() {
 		return r, nil
 	}
-	return r, &refusal{address: c.address, command: command, code: r.Status.code(), message: r.Status.message()}
+	return r, &refusal{
+		address: c.address, command: command,
+		sure: r.Status.no(), code: r.Status.code(), message: r.Status.message(),
+	}
 }
 
-// refusal is a reply whose STATUS says no.
+// refusal is a reply whose STATUS is no yes.
 type refusal struct {
 	address netip.AddrPort
 	command string
+	sure    bool // it is a no, and not something else
 	code    int64
 	message string
 }
 
 // Error leaves out the parameter: it holds the session.
 func (r *refusal) Error() string {
-	return fmt.Sprintf("%s: %s: code %d %q: %v", r.address, r.command, r.code, r.message, r.Unwrap())
+	text := fmt.Sprintf("%s: %s: code %d %q", r.address, r.command, r.code, r.message)
+	if kind := r.Unwrap(); kind != nil {
+		text += ": " + kind.Error()
+	}
+	return text
 }
 
-// Unwrap tells a session held by somebody else from a plain no.
+// Unwrap tells a session held by somebody else from a plain no. A reply that is neither yes nor no says
+// nothing about what the machine did.
 func (r *refusal) Unwrap() error {
-	if r.code == codeBusy {
+	switch {
+	case r.code == codeBusy:
 		return miner.ErrBusy
+	case r.sure:
+		return miner.ErrRefused
 	}
-	return miner.ErrRefused
+	return nil
 }

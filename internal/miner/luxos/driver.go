@@ -6,6 +6,7 @@ package luxos
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -37,6 +38,9 @@ type Driver struct {
 	client       *client
 	capabilities miner.Capabilities
 
+	release string
+	// last is the configuration as last read.
+	last     config
 	profiles []profile
 	// atmMax is the profile that automatic tuning stays under; empty is none.
 	atmMax wire.Text
@@ -63,7 +67,7 @@ func New(t miner.Target) *Driver {
 // Identify reads who the machine is and which profiles it has.
 func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 	v, err := d.client.ask(ctx, "version", "")
-	if err != nil && !errors.Is(err, miner.ErrRefused) {
+	if err = onlyIfSilent(err); err != nil {
 		return miner.Identity{}, foreign(err)
 	}
 	who := v.Version.First()
@@ -82,20 +86,22 @@ func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 		return miner.Identity{}, err
 	}
 	now := c.Config.First()
-	release := cmp.Or(releaseOf(string(v.Status.description())), string(who.LUXminer), string(who.Miner))
-	d.capabilities = capabilitiesOf(now, release, d.profiles)
+	d.last = now
+	d.release = cmp.Or(releaseOf(string(v.Status.description())), string(who.LUXminer), string(who.Miner))
+	d.learn()
 	return miner.Identity{
 		Firmware:        miner.LuxOS,
-		FirmwareVersion: release,
+		FirmwareVersion: d.release,
 		Model:           cmp.Or(string(now.Model), string(who.Type)),
-		MAC:             strings.ToLower(string(now.MAC)),
-		Serial:          string(now.Serial),
+		MAC:             wire.MAC(now.MAC),
+		Serial:          wire.Serial(now.Serial),
 	}, nil
 }
 
 // foreign says that what answered speaks something else.
 func foreign(err error) error {
-	if errors.Is(err, wire.ErrTruncated) || errors.Is(err, wire.ErrTooLarge) {
+	var syntax *json.SyntaxError
+	if errors.Is(err, wire.ErrTruncated) || errors.Is(err, wire.ErrTooLarge) || errors.As(err, &syntax) {
 		return fmt.Errorf("%w: %w", miner.ErrNotThisFirmware, err)
 	}
 	return err
@@ -110,14 +116,15 @@ func releaseOf(description string) string {
 	return release
 }
 
-// Capabilities are known after Identify; profiles follow later readings.
+// Capabilities are known after Identify, and follow what later readings find: with automatic tuning on
+// there are no profiles to command.
 func (d *Driver) Capabilities() miner.Capabilities { return d.capabilities }
 
-func capabilitiesOf(now config, release string, profiles []profile) miner.Capabilities {
+// learn works out the capabilities from what was last read.
+func (d *Driver) learn() {
 	c := miner.Capabilities{
 		Sleep:               true,
-		SleepSurvivesReboot: sleepPersists(release),
-		Modes:               modes(profiles),
+		SleepSurvivesReboot: sleepPersists(d.release),
 		ResidualWatts:       residualWatts,
 		// The vendor claims under 5 s down and under 10 s up, slower on the first wake after a reboot. Nobody
 		// has published how long a profile change takes; it ramps like a wake, and is taken to stop mining
@@ -126,17 +133,26 @@ func capabilitiesOf(now config, release string, profiles []profile) miner.Capabi
 		WakeTiming:  miner.Timing{Typical: 10 * time.Second, Worst: 60 * time.Second},
 		TrimTiming:  miner.Timing{Typical: 20 * time.Second, Worst: 60 * time.Second, Restarts: true},
 	}
-	if plate, ok := miner.NameplateOf(string(now.Model)); ok {
+	if plate, ok := miner.NameplateOf(string(d.last.Model)); ok {
 		c.NameplateWatts, c.NameplateTHs = plate.Watts, plate.THs
 	}
 	// The default profile is the factory's output and draw by the vendor's word.
-	if usual := wattsOf(profiles, "default"); usual != nil {
+	if usual := wattsOf(d.profiles, "default"); usual != nil {
 		c.NameplateWatts = max(c.NameplateWatts, *usual)
 	}
-	if ths := now.NameplateTHS.Scaled(1); ths != nil && *ths > 0 {
+	if ths := d.last.NameplateTHS.Scaled(1); ths != nil && *ths > 0 {
 		c.NameplateTHs = *ths
 	}
-	return c
+	if !d.last.ATM.Value {
+		c.Modes = modes(d.profiles)
+	} else if most := d.atmCeiling(); most.Watts.Watts() != nil && *most.Watts.Watts() > c.NameplateWatts {
+		// Only on and off are left, and on means whatever automatic tuning makes of it.
+		c.NameplateWatts = *most.Watts.Watts()
+		if ths := most.Hashrate.Scaled(1); ths != nil {
+			c.NameplateTHs = *ths
+		}
+	}
+	d.capabilities = c
 }
 
 // sleepPersists judges by the year a release name begins with; a release without one is old.
@@ -152,7 +168,6 @@ func (d *Driver) readProfiles(ctx context.Context) error {
 		return onlyIfSilent(err)
 	}
 	d.profiles = p.Profiles[:min(len(p.Profiles), maxProfiles)]
-	d.capabilities.Modes = modes(d.profiles)
 	return nil
 }
 

@@ -3,7 +3,6 @@ package luxos
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -14,8 +13,7 @@ import (
 func Probe(ctx context.Context, t miner.Target) error {
 	c := &client{address: netip.AddrPortFrom(t.Address, uint16(cmp.Or(t.Port, Port)))}
 	v, err := c.ask(ctx, "version", "")
-	var no *refusal
-	if err != nil && !errors.As(err, &no) {
+	if err = onlyIfSilent(err); err != nil {
 		return foreign(err)
 	}
 	if v.Version.First().LUXminer == "" && !v.Status.isLuxOS() {

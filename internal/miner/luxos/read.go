@@ -2,19 +2,13 @@ package luxos
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/wire"
 )
-
-// look is what one reading is made of.
-type look struct {
-	config  config
-	summary summary
-	power   power
-}
 
 // Read takes a reading over one connection, and every twelfth time one more for what changes slowly.
 func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
@@ -22,9 +16,13 @@ func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
 	if err != nil {
 		return miner.Reading{}, err
 	}
-	if err := d.readSlowly(ctx, now.config); err != nil {
-		return miner.Reading{}, err
-	}
+	d.last = now.config
+	d.readSlowly(ctx)
+	d.learn()
+	return d.reading(now), nil
+}
+
+func (d *Driver) reading(now look) miner.Reading {
 	r := miner.Reading{
 		State:        d.state(now),
 		HashrateTHs:  now.summary.GHs5s.Scaled(1e-3),
@@ -45,29 +43,28 @@ func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
 		r.Uptime = &uptime
 	}
 	d.setTargets(&r, now.config)
-	return r, nil
+	return r
 }
 
-// look reads summary, power and config, joined where the machine takes that.
+// look reads summary, power and config over one connection where the machine takes joined commands, else
+// over three.
 func (d *Driver) look(ctx context.Context) (look, error) {
-	if !d.separate {
-		data, err := d.client.exchange(ctx, "summary+power+config", "")
-		if err != nil {
-			return look{}, err
-		}
-		sections, err := joined(data, "summary", "power", "config")
-		if err != nil {
-			return look{}, fmt.Errorf("%s: %w", d.client.address, err)
-		}
-		if _, ok := sections["config"]; ok {
-			return look{
-				config:  sections["config"].Config.First(),
-				summary: sections["summary"].Summary.First(),
-				power:   sections["power"].Power.First(),
-			}, nil
-		}
-		d.separate = true
+	if d.separate {
+		return d.lookSeparately(ctx)
 	}
+	data, err := d.client.exchange(ctx, "summary+power+config", "")
+	if err != nil && !errors.Is(err, wire.ErrTruncated) {
+		return look{}, err
+	}
+	if now, ok, err := joined(data); err == nil && ok {
+		return now, nil
+	}
+	now, err := d.lookSeparately(ctx)
+	d.separate = err == nil
+	return now, err
+}
+
+func (d *Driver) lookSeparately(ctx context.Context) (look, error) {
 	c, err := d.client.ask(ctx, "config", "")
 	if err != nil {
 		return look{}, err
@@ -80,7 +77,7 @@ func (d *Driver) look(ctx context.Context) (look, error) {
 	if err = onlyIfSilent(err); err != nil {
 		return look{}, err
 	}
-	return look{config: c.Config.First(), summary: s.Summary.First(), power: p.Power.First()}, nil
+	return look{c.Config.First(), s.Summary.First(), p.Power.First()}, nil
 }
 
 // hashingGHs is the hash rate from which a machine counts as hashing, GH/s.
@@ -121,28 +118,38 @@ func (d *Driver) setTargets(r *miner.Reading, now config) {
 	}
 	r.Effective = inForce
 	r.Ceiling = inForce
+	if inForce == nil {
+		r.Ceiling = highest(d.profiles) // in a profile that it does not list
+	}
 	if now.ATM.Value {
-		most := wattsOf(d.profiles, d.atmMax)
-		if most == nil {
-			most = highest(d.profiles)
-		}
-		r.Ceiling = larger(inForce, most)
+		r.Ceiling = larger(inForce, d.atmCeiling().Watts.Watts())
 	}
 }
 
-// readSlowly looks at temperature, profiles and automatic tuning in turn, and at profiles at once when
-// one is in force that is not known.
-func (d *Driver) readSlowly(ctx context.Context, now config) error {
+// atmCeiling is the hungriest profile that automatic tuning may choose: its own limit where it names
+// one, else the hungriest of all.
+func (d *Driver) atmCeiling() profile {
+	var most profile
+	for _, p := range d.profiles {
+		if p.Name == d.atmMax && d.atmMax != "" {
+			return p
+		}
+		if p.Watts.Value > most.Watts.Value {
+			most = p
+		}
+	}
+	return most
+}
+
+// readSlowly looks at temperature, profiles and automatic tuning in turn. A reading stands without them.
+func (d *Driver) readSlowly(ctx context.Context) {
 	turn := d.readings
 	d.readings++
-	if now.Profile != "" && wattsOf(d.profiles, now.Profile) == nil && turn%slowEvery == 1 {
-		return d.readProfiles(ctx)
-	}
 	if turn%slowEvery != 0 {
-		return nil
+		return
 	}
 	reads := []func(context.Context) error{d.readTemperature, d.readProfiles, d.readATM}
-	return reads[turn/slowEvery%len(reads)](ctx)
+	_ = reads[turn/slowEvery%len(reads)](ctx)
 }
 
 // faults are what the machine says of itself that a person should see.

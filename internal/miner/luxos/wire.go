@@ -10,7 +10,7 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/miner/wire"
 )
 
-// Status codes that matter here.
+// codeBusy is the status code of a request that another session keeps out.
 const codeBusy = 402
 
 // status is one STATUS entry.
@@ -32,12 +32,8 @@ func (s *statuses) UnmarshalJSON(data []byte) error {
 	if len(list) > 0 {
 		return nil
 	}
-	var letters wire.List[wire.Text]
 	var letter wire.Text
-	if json.Unmarshal(data, &letters) != nil || len(letters) == 0 {
-		_ = letter.UnmarshalJSON(data)
-	}
-	if letter != "" {
+	if _ = letter.UnmarshalJSON(data); letter != "" {
 		*s = statuses{{Letter: letter}}
 	}
 	return nil
@@ -49,6 +45,11 @@ func (s statuses) ok() bool {
 		return false
 	}
 	return s[0].Letter == "S" || s[0].Letter == "I"
+}
+
+// no is an error or a fatal error.
+func (s statuses) no() bool {
+	return len(s) > 0 && (s[0].Letter == "E" || s[0].Letter == "F")
 }
 
 func (s statuses) code() int64 {
@@ -86,6 +87,7 @@ type reply struct {
 	Summary  wire.List[summary]    `json:"SUMMARY"`
 	Power    wire.List[power]      `json:"POWER"`
 	Profiles wire.List[profile]    `json:"PROFILES"`
+	Profile  wire.List[profileSet] `json:"PROFILE"`
 	Session  wire.List[session]    `json:"SESSION"`
 	ATM      wire.List[atmSetting] `json:"ATM"`
 	Temps    wire.List[boardTemps] `json:"TEMPS"`
@@ -138,6 +140,11 @@ type session struct {
 	ID wire.Text `json:"SessionID"`
 }
 
+// profileSet is the answer to profileset: what was set.
+type profileSet struct {
+	Profile wire.Text `json:"Profile"`
+}
+
 type atmSetting struct {
 	MaxProfile wire.Text `json:"MaxProfile"`
 }
@@ -149,31 +156,35 @@ type boardTemps struct {
 	BottomRight wire.Number
 }
 
-// joined reads a reply to "a+b+c": one section per command, each a list of one full reply. Some
-// implementations merge the sections into one reply instead; both are accepted.
-func joined(data []byte, commands ...string) (map[string]reply, error) {
-	var sections map[string]json.RawMessage
-	if err := wire.Decode(data, &sections); err != nil {
-		return nil, err
-	}
-	found := map[string]reply{}
-	for name, raw := range sections {
-		for _, command := range commands {
-			var parts wire.List[reply]
-			if strings.EqualFold(name, command) && !isBody(name, raw) {
-				_ = parts.UnmarshalJSON(raw)
-				if len(parts) > 0 {
-					found[command] = parts[0]
-				}
-			}
-		}
-	}
-	return found, nil
+// look is what one reading is made of.
+type look struct {
+	config  config
+	summary summary
+	power   power
 }
 
-// isBody tells the body "SUMMARY":[{"GHS 5s":…}] of a merged reply from a section "summary":[{"STATUS":…}].
-func isBody(name string, raw json.RawMessage) bool {
-	return name == strings.ToUpper(name) && !strings.Contains(string(raw), `"STATUS"`)
+// joined reads a reply to "summary+power+config": one section per command, each a list of one full reply.
+// Some RPCs of this family merge the bodies into one reply instead; both are accepted. ok is false where
+// the reply has no configuration, which is how a machine looks that does not join commands.
+func joined(data []byte) (l look, ok bool, err error) {
+	var sections map[string]json.RawMessage
+	if err := wire.Decode(data, &sections); err != nil {
+		return look{}, false, err
+	}
+	if _, merged := sections["CONFIG"]; merged {
+		var r reply
+		err := wire.Decode(data, &r)
+		return look{r.Config.First(), r.Summary.First(), r.Power.First()}, len(r.Config) > 0, err
+	}
+	c, s, p := section(sections, "config"), section(sections, "summary"), section(sections, "power")
+	return look{c.Config.First(), s.Summary.First(), p.Power.First()}, len(c.Config) > 0, nil
+}
+
+// section is one command's reply; one that the machine refused is empty.
+func section(sections map[string]json.RawMessage, command string) reply {
+	var parts wire.List[reply]
+	_ = parts.UnmarshalJSON(sections[command])
+	return parts.First()
 }
 
 // maxProfiles bounds how many profiles are kept; 25 are built in.
@@ -182,11 +193,13 @@ const maxProfiles = 256
 // modes are the profiles that can be commanded by name, ascending by watts.
 func modes(profiles []profile) []miner.Mode {
 	var found []miner.Mode
+	seen := map[wire.Text]bool{}
 	for _, p := range profiles {
 		watts := p.Watts.Watts()
-		if watts == nil || *watts == 0 || !commandable(string(p.Name)) || len(found) == maxProfiles {
+		if watts == nil || *watts == 0 || !commandable(string(p.Name)) || seen[p.Name] {
 			continue
 		}
+		seen[p.Name] = true
 		mode := miner.Mode{Name: string(p.Name), Watts: *watts}
 		if ths := p.Hashrate.Scaled(1); ths != nil {
 			mode.THs = *ths

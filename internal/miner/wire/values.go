@@ -4,10 +4,12 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"strconv"
 	"strings"
 )
@@ -174,4 +176,22 @@ func Decode(data []byte, out any) error {
 		return nil
 	}
 	return fmt.Errorf("reading JSON: %w", err)
+}
+
+// MAC is a hardware address in lower case with colons; empty where the text is none, or all zeros.
+func MAC(text Text) string {
+	mac, err := net.ParseMAC(string(text))
+	if err != nil || len(mac) != 6 || bytes.Equal(mac, make([]byte, 6)) {
+		return ""
+	}
+	return mac.String()
+}
+
+// Serial is a serial number, without the words that firmwares write where there is none.
+func Serial(text Text) string {
+	switch strings.ToLower(string(text)) {
+	case "n/a", "na", "none", "null", "unknown", "0":
+		return ""
+	}
+	return string(text)
 }

@@ -1,0 +1,325 @@
+package braiins
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+)
+
+func TestIdentify(t *testing.T) {
+	m := s19xp()
+	d := New(m.serve(t))
+	got, err := d.Identify(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := miner.Identity{
+		Firmware: miner.BraiinsOS, FirmwareVersion: "2025-11-26-0-ab12cd34-25.11-plus", Model: "Antminer S19 XP",
+		MAC: "7c:07:6a:11:22:33", Serial: "JYZZAEABCJJAA01A2",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("identity (-want +got):\n%s", diff)
+	}
+	requests := []string{
+		"POST auth/login", "GET miner/details", "GET configuration/constraints", "GET configuration/miner",
+	}
+	if diff := cmp.Diff(requests, m.taken()); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+func TestCapabilities(t *testing.T) {
+	base := miner.Capabilities{
+		Sleep: true, Continuous: true, MinWatts: 945, MaxWatts: 5500, StepWatts: 10,
+		NameplateWatts: 3031, NameplateTHs: 140, ResidualWatts: 50,
+		SleepTiming: miner.Timing{Typical: 5 * time.Second, Worst: 10 * time.Second},
+		WakeTiming:  miner.Timing{Typical: 15 * time.Second, Worst: 30 * time.Second},
+		TrimTiming:  miner.Timing{Typical: 10 * time.Second, Worst: 20 * time.Second},
+	}
+	noRange := base
+	noRange.Continuous, noRange.MinWatts, noRange.MaxWatts, noRange.StepWatts = false, 0, 0, 0
+	plateOnly := noRange
+	plateOnly.NameplateWatts = 3010
+	cases := map[string]struct {
+		constraints string
+		want        miner.Capabilities
+	}{
+		"as recorded": {want: base},
+		"max is null": {
+			constraints: `{"tuner_constraints":{"power_target":{"min":{"watt":945},"max":null,"default":{"watt":3031}}}}`,
+			want:        noRange,
+		},
+		"watt of min is null": {
+			constraints: `{"tuner_constraints":{"power_target":{"min":{"watt":null},"max":{"watt":5500},"default":{"watt":3031}}}}`,
+			want:        noRange,
+		},
+		"range upside down": {
+			constraints: `{"tuner_constraints":{"power_target":{"min":{"watt":5500},"max":{"watt":945},"default":{"watt":3031}}}}`,
+			want:        noRange,
+		},
+		"all null": {constraints: `{"tuner_constraints":null}`, want: plateOnly},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := s19xp()
+			if c.constraints != "" {
+				m.set("configuration/constraints", c.constraints)
+			}
+			if diff := cmp.Diff(c.want, identified(t, m).Capabilities()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReadAsRecorded(t *testing.T) {
+	m := s19xp()
+	d := identified(t, m)
+	got, err := d.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := miner.Reading{
+		State: miner.Hashing, HashrateTHs: pointer(114.2505), Watts: pointer[int64](2472), WattsSource: miner.Estimate,
+		TargetWatts: pointer[int64](3031), Effective: pointer[int64](2431), Ceiling: pointer[int64](3031),
+		Uptime: pointer(86461 * time.Second), Faults: []string{"PSU shutdown detected"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A reading costs three requests, and one more every fourth time; none of them writes.
+func TestReadIsCheap(t *testing.T) {
+	m := s19xp()
+	d := identified(t, m)
+	var counts []int
+	extra := map[string]bool{}
+	for range 12 {
+		if _, err := d.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		requests := m.taken()
+		counts = append(counts, len(requests))
+		for _, r := range requests {
+			if !strings.HasPrefix(r, "GET ") {
+				t.Errorf("a reading sent %q", r)
+			}
+		}
+		if len(requests) == 4 {
+			extra[requests[3]] = true
+		}
+	}
+	if diff := cmp.Diff([]int{4, 3, 3, 3, 4, 3, 3, 3, 4, 3, 3, 3}, counts); diff != "" {
+		t.Errorf("requests per reading (-want +got):\n%s", diff)
+	}
+	slow := map[string]bool{"GET miner/errors": true, "GET cooling/state": true, "GET configuration/miner": true}
+	if diff := cmp.Diff(slow, extra); diff != "" {
+		t.Errorf("looked at in turn (-want +got):\n%s", diff)
+	}
+}
+
+func TestReadStates(t *testing.T) {
+	const idle = `{"miner_stats":{"real_hashrate":{"last_5s":{"gigahash_per_second":0}}},"power_stats":{"approximated_consumption":{"watt":38}}}`
+	cases := map[string]struct {
+		status, stats, tuner string
+		want                 miner.State
+		target               bool // the target in force is part of the reading
+	}{
+		"hashing":                   {want: miner.Hashing, target: true},
+		"status as a word":          {status: `"normal"`, want: miner.Hashing, target: true},
+		"status as a string number": {status: `"2"`, want: miner.Hashing, target: true},
+		"paused":                    {status: "3", stats: idle, want: miner.Sleeping},
+		"paused, still hashing":     {status: "3", want: miner.Stopping, target: true},
+		"normal, not hashing yet":   {stats: idle, want: miner.Starting, target: true},
+		"preheating":                {tuner: `{"overall_tuner_state":6}`, want: miner.Starting},
+		"not started":               {status: "1", stats: idle, want: miner.Starting, target: true},
+		"suspended":                 {status: "4", stats: idle, want: miner.Failed, target: true},
+		"restricted, hashing":       {status: "5", want: miner.Hashing, target: true},
+		"a status of the future":    {status: "9", want: miner.Unknown, target: true},
+		"no hash rate":              {stats: `{}`, want: miner.Unknown, target: true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := s19xp()
+			d := identified(t, m)
+			if c.status != "" {
+				m.set("miner/details", strings.Replace(m.replies["miner/details"], `"status":2`, `"status":`+c.status, 1))
+			}
+			if c.stats != "" {
+				m.set("miner/stats", c.stats)
+			}
+			if c.tuner != "" {
+				m.set("performance/tuner-state", c.tuner)
+			}
+			got, err := d.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.State != c.want || (got.Effective != nil) != c.target {
+				t.Errorf("state %s, effective %v; want %s, effective given: %v", got.State, got.Effective, c.want, c.target)
+			}
+			if c.want == miner.Sleeping && got.Ceiling != nil {
+				t.Errorf("a sleeping machine has a ceiling of %d W", *got.Ceiling)
+			}
+		})
+	}
+}
+
+func TestReadWithGaps(t *testing.T) {
+	m := s19xp()
+	d := identified(t, m)
+	m.fail("miner/stats", http.StatusInternalServerError)
+	m.fail("performance/tuner-state", http.StatusServiceUnavailable)
+	got, err := d.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Watts != nil || got.Effective != nil || got.HashrateTHs != nil || got.WattsSource != "" {
+		t.Errorf("what the machine did not say is in the reading: %+v", got)
+	}
+	m.fail("miner/details", http.StatusInternalServerError)
+	if _, err := d.Read(t.Context()); err == nil {
+		t.Error("a machine without details gave a reading")
+	}
+}
+
+func TestFaultsAtOnceWhenTroubleBegins(t *testing.T) {
+	m := s19xp()
+	d := identified(t, m)
+	if _, err := d.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m.set("performance/tuner-state", `{"overall_tuner_state":"4"}`)
+	m.set("miner/errors", `{"errors":[{"message":"Chain 2 is gone"}]}`)
+	got, err := d.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"the tuner reports an error", "Chain 2 is gone"}
+	if diff := cmp.Diff(want, got.Faults); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestTokenIsRefreshedOnce(t *testing.T) {
+	m := s19xp()
+	d := identified(t, m)
+	m.expire()
+	if _, err := d.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	requests := m.taken()[:4]
+	want := []string{"GET miner/details", "POST auth/login", "GET miner/details", "GET miner/stats"}
+	if diff := cmp.Diff(want, requests); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	m.expire()
+	m.password = "changed"
+	_, err := d.Read(t.Context())
+	if !errors.Is(err, miner.ErrUnauthorized) {
+		t.Errorf("error %v is no ErrUnauthorized", err)
+	}
+}
+
+// A machine that says 401 to a token it has just given is asked no third time.
+func TestTokenRefusedForever(t *testing.T) {
+	m := s19xp()
+	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "auth/login") {
+			return false
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	d := New(m.serve(t))
+	_, err := d.Identify(t.Context())
+	if !errors.Is(err, miner.ErrUnauthorized) {
+		t.Errorf("error %v is no ErrUnauthorized", err)
+	}
+	if requests := m.taken(); len(requests) != 2 {
+		t.Errorf("sent %v", requests)
+	}
+}
+
+func TestIdentifyErrors(t *testing.T) {
+	cases := map[string]struct {
+		change func(*machine)
+		want   error
+	}{
+		"wrong password":      {func(m *machine) { m.password = "other" }, miner.ErrUnauthorized},
+		"older than 25.07":    {func(m *machine) { m.statuses["auth/login"] = http.StatusMethodNotAllowed }, miner.ErrNotThisFirmware},
+		"another web server":  {func(m *machine) { m.statuses["auth/login"] = http.StatusNotFound }, miner.ErrNotThisFirmware},
+		"redirect":            {func(m *machine) { m.statuses["auth/login"] = http.StatusTemporaryRedirect }, miner.ErrNotThisFirmware},
+		"details missing":     {func(m *machine) { delete(m.replies, "miner/details") }, miner.ErrNotThisFirmware},
+		"details of no miner": {func(m *machine) { m.replies["miner/details"] = `{"firmware":"else"}` }, miner.ErrNotThisFirmware},
+		"too many logins":     {func(m *machine) { m.statuses["auth/login"] = http.StatusTooManyRequests }, miner.ErrRefused},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := s19xp()
+			c.change(m)
+			target := m.serve(t)
+			target.Username, target.Password = "root", "s3cr3t-root"
+			if name != "wrong password" {
+				m.password = "s3cr3t-root"
+			}
+			_, err := New(target).Identify(t.Context())
+			if !errors.Is(err, c.want) {
+				t.Fatalf("error %v, want %v", err, c.want)
+			}
+			if !strings.Contains(err.Error(), target.Address.String()) {
+				t.Errorf("error %q does not name the address", err)
+			}
+			if strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "token-") {
+				t.Errorf("error %q tells a secret", err)
+			}
+		})
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := targetOf(t, listener.Addr().String())
+	listener.Close()
+	_, err = New(target).Identify(t.Context())
+	if !errors.Is(err, miner.ErrUnreachable) {
+		t.Errorf("error %v is no ErrUnreachable", err)
+	}
+}
+
+func TestReplyTooLarge(t *testing.T) {
+	m := s19xp()
+	d := identified(t, m)
+	m.set("miner/details", `{"a":"`+strings.Repeat("x", 1<<20)+`"}`)
+	if _, err := d.Read(t.Context()); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDeadlineIsObeyed(t *testing.T) {
+	m := s19xp()
+	d := identified(t, m)
+	release := make(chan struct{})
+	defer close(release)
+	ctx, cancel := context.WithCancel(t.Context())
+	m.before = func(http.ResponseWriter, *http.Request) bool {
+		cancel()
+		<-release
+		return true
+	}
+	if _, err := d.Read(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v is no context.Canceled", err)
+	}
+}

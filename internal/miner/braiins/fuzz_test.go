@@ -1,0 +1,65 @@
+package braiins
+
+import (
+	"testing"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/wire"
+)
+
+// FuzzReading: whatever a machine sends, a reading keeps what the rest of the house relies on.
+func FuzzReading(f *testing.F) {
+	m := s19xp().replies
+	f.Add([]byte(m["miner/details"]), []byte(m["miner/stats"]), []byte(m["performance/tuner-state"]), []byte(m["configuration/miner"]))
+	f.Add([]byte(`{"status":"3"}`), []byte(`{"power_stats":{"approximated_consumption":{"watt":"38"}}}`), []byte(`{}`), []byte(`null`))
+	f.Add([]byte(`{"status":3.5,"bos_version":[]}`), []byte(`{"miner_stats":[]}`), []byte(`{"mode_state":{"powertargetmodestate":null}}`), []byte(`[]`))
+	f.Fuzz(func(t *testing.T, rawDetails, rawStats, rawTuner, rawConfiguration []byte) {
+		var who details
+		var now stats
+		var tuner tunerState
+		var configured configuration
+		_ = wire.Decode(rawDetails, &who)
+		_ = wire.Decode(rawStats, &now)
+		_ = wire.Decode(rawTuner, &tuner)
+		_ = wire.Decode(rawConfiguration, &configured)
+		r := readingOf(who, now, tuner, configured.Tuner.PowerTarget.Watt.Watts())
+		for name, watts := range map[string]*int64{"watts": r.Watts, "target": r.TargetWatts, "effective": r.Effective, "ceiling": r.Ceiling} {
+			if watts != nil && (*watts < 0 || *watts > wire.MaxWatts) {
+				t.Errorf("%s: %d W", name, *watts)
+			}
+		}
+		if r.Effective != nil && (r.Ceiling == nil || *r.Ceiling < *r.Effective) {
+			t.Errorf("ceiling %v under the target in force %d W", r.Ceiling, *r.Effective)
+		}
+		if r.State == miner.Sleeping && (r.Effective != nil || r.Ceiling != nil) {
+			t.Error("a sleeping machine has a target in force")
+		}
+		if r.State == "" || (r.Watts == nil) != (r.WattsSource == "") {
+			t.Errorf("state %q, watts %v from %q", r.State, r.Watts, r.WattsSource)
+		}
+		if r.Uptime != nil && *r.Uptime < 0 {
+			t.Errorf("uptime %v", *r.Uptime)
+		}
+	})
+}
+
+// FuzzCapabilities: a range is offered only where it is one.
+func FuzzCapabilities(f *testing.F) {
+	m := s19xp().replies
+	f.Add([]byte(m["miner/details"]), []byte(m["configuration/constraints"]))
+	f.Add([]byte(`{"status":2}`), []byte(`{"tuner_constraints":{"power_target":{"min":{"watt":"1"},"max":{"watt":2}}}}`))
+	f.Add([]byte(`{"sticker_hashrate":{"gigahash_per_second":-1}}`), []byte(`{"tuner_constraints":{"power_target":{"min":null,"max":{"watt":1e9}}}}`))
+	f.Fuzz(func(t *testing.T, rawDetails, rawConstraints []byte) {
+		var who details
+		var limits constraints
+		_ = wire.Decode(rawDetails, &who)
+		_ = wire.Decode(rawConstraints, &limits)
+		c := capabilitiesOf(who, limits)
+		if c.Continuous != (c.MinWatts > 0 && c.MaxWatts >= c.MinWatts && c.StepWatts > 0) || c.MaxWatts > wire.MaxWatts {
+			t.Errorf("range %d to %d W, continuous %v", c.MinWatts, c.MaxWatts, c.Continuous)
+		}
+		if c.NameplateWatts < 0 || c.NameplateTHs < 0 {
+			t.Errorf("nameplate %d W, %v TH/s", c.NameplateWatts, c.NameplateTHs)
+		}
+	})
+}

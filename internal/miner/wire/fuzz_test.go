@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+)
+
+func FuzzReadReply(f *testing.F) {
+	for _, seed := range []string{
+		"{\"STATUS\":[{\"STATUS\":\"S\",\"Code\":311}],\"POWER\":[{\"PSU\":false,\"Watts\":1051}],\"id\":1}\x00",
+		`{"a":"\"}{"}`, "\x00\n{}", "[[[[", `{"a":1}{"b":2}`, "}{", `"`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		whole, err := ReadReply(bytes.NewReader(in))
+		bits, err2 := ReadReply(iotest.OneByteReader(bytes.NewReader(in)))
+		if !bytes.Equal(whole, bits) || (err == nil) != (err2 == nil) {
+			t.Fatalf("%q, %v read whole; %q, %v by bytes", whole, err, bits, err2)
+		}
+		if err == nil && (len(whole) == 0 || len(whole) > MaxReply) {
+			t.Fatalf("a reply of %d bytes", len(whole))
+		}
+		// What is one JSON object or array must be read as it is, whatever follows it.
+		if trimmed := bytes.TrimSpace(in); json.Valid(in) && len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
+			got, err := ReadReply(bytes.NewReader(append(bytes.Clone(in), "\x00}]garbage"...)))
+			if err == nil && !bytes.Equal(got, trimmed) {
+				t.Fatalf("%q was read as %q", trimmed, got)
+			}
+		}
+	})
+}
+
+func FuzzValues(f *testing.F) {
+	for _, seed := range []string{
+		`{"N":5,"T":"x","F":true,"L":[{"A":1}]}`, `{"N":"5","T":7,"F":"on","L":{"A":"1"}}`, `null`, `[]`,
+		`{"N":1e999,"T":"\ud800","L":[[{"A":1}]]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var got sample
+		if err := Decode(in, &got); err != nil {
+			if json.Valid(in) {
+				t.Fatalf("valid JSON %q gave %v", in, err)
+			}
+			return
+		}
+		if math.IsNaN(got.N.Value) || math.Abs(got.N.Value) > maxMagnitude {
+			t.Fatalf("number %v", got.N.Value)
+		}
+		if watts := got.N.Watts(); watts != nil && (*watts < 0 || *watts > MaxWatts || float64(*watts) < got.N.Value) {
+			t.Fatalf("%v is %d W", got.N.Value, *watts)
+		}
+		if len(got.T) > maxText || !utf8.ValidString(string(got.T)) {
+			t.Fatalf("text of %d bytes: %q", len(got.T), got.T)
+		}
+	})
+}
