@@ -52,11 +52,11 @@ type CurtailmentEventSpec struct {
 	// start is when the event begins, e.g. 2026-07-01T16:00:00Z. The draw is down by then: shedding starts
 	// early enough before.
 	// +required
-	Start metav1.Time `json:"start,omitzero"`
+	Start metav1.Time `json:"start,omitzero"` //nolint:kubeapilinter // the zero time is omitted, which the schema refuses
 
 	// end is when the event is over, after start, e.g. 2026-07-01T19:00:00Z.
 	// +required
-	End metav1.Time `json:"end,omitzero"`
+	End metav1.Time `json:"end,omitzero"` //nolint:kubeapilinter // the zero time is omitted, which the schema refuses
 
 	// reason is for people, e.g. "grid emergency level 2".
 	// +optional
@@ -72,8 +72,9 @@ type CurtailmentEventSpec struct {
 }
 
 // CurtailmentEventStatus says how far the event is and what was delivered.
+// +kubebuilder:validation:MinProperties=1
 type CurtailmentEventStatus struct {
-	// conditions: Ready, Scheduled, Active, Met, Ended, and, only while true, Stalled and Reconciling.
+	// conditions are Ready, Scheduled, Active, Met, Ended, and, only while true, Stalled and Reconciling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -83,7 +84,7 @@ type CurtailmentEventStatus struct {
 	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // never 0: -1 is none yet, and generations start at 1
 
 	// state is Scheduled, Active or Ended.
 	// +optional
@@ -133,11 +134,11 @@ type CurtailmentEvent struct {
 
 	// spec is what the grid asks.
 	// +required
-	Spec CurtailmentEventSpec `json:"spec"`
+	Spec CurtailmentEventSpec `json:"spec,omitzero"`
 
 	// status is what was decided.
 	// +optional
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration": -1}
 	Status CurtailmentEventStatus `json:"status,omitempty,omitzero"`
 }
 

@@ -84,7 +84,7 @@ type GPUWorkloadSpec struct {
 	// owner is the controller whose pods are meant, as the operator writes it in the GPUWorkloads it
 	// makes by itself. Either selector or owner is needed.
 	// +optional
-	Owner *WorkloadOwner `json:"owner,omitempty"`
+	Owner *WorkloadOwner `json:"owner,omitempty"` //nolint:kubeapilinter // nil says that selector is meant
 
 	// wattsPerPod is the most one pod of this workload draws: accelerators, CPUs, fans and its share of
 	// the node. Whole watts, e.g. 10.2k. The larger of this and the operator's accelerator table counts,
@@ -160,7 +160,7 @@ type Reservation struct {
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
-	Watts resource.Quantity `json:"watts"`
+	Watts resource.Quantity `json:"watts"` //nolint:kubeapilinter // 0 is what a pod without accelerators holds
 
 	// budget the watts are held on, and on every budget above it.
 	// +required
@@ -192,9 +192,10 @@ type GPUWorkloadPods struct {
 }
 
 // GPUWorkloadStatus says which pods hold which watts, and why the others wait.
+// +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="status.epoch never goes back: a newer operator leads",reason=FieldValueForbidden
 type GPUWorkloadStatus struct {
-	// conditions: Ready (governed), PowerReserved (False says why pods wait), and, only while true,
+	// conditions are Ready (governed), PowerReserved (False says why pods wait), and, only while true,
 	// Stalled and Reconciling.
 	// +optional
 	// +listType=map
@@ -205,7 +206,7 @@ type GPUWorkloadStatus struct {
 	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // never 0: -1 is none yet, and generations start at 1
 
 	// epoch is the number of the operator leader that wrote last; it only grows, so that a leader that
 	// was replaced can write no more.
@@ -272,11 +273,11 @@ type GPUWorkload struct {
 
 	// spec is which pods claim watts, and how many.
 	// +required
-	Spec GPUWorkloadSpec `json:"spec"`
+	Spec GPUWorkloadSpec `json:"spec,omitzero"`
 
 	// status is what was decided.
 	// +optional
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration": -1}
 	Status GPUWorkloadStatus `json:"status,omitempty,omitzero"`
 }
 

@@ -10,6 +10,9 @@ var (
 	// GroupVersion is the group and version of every kind in this package.
 	GroupVersion = schema.GroupVersion{Group: "power.counterweight.dev", Version: "v1alpha1"}
 
+	// SchemeGroupVersion is GroupVersion under the name that generated code uses.
+	SchemeGroupVersion = GroupVersion
+
 	// SchemeBuilder registers this package's kinds.
 	SchemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 

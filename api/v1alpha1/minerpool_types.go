@@ -119,6 +119,7 @@ type MinerAgent struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 317 && !format.qualifiedName().validate(k).hasValue() && self[k].size() <= 63)",message="spec.agent.nodeSelector must be node labels as kubectl label takes them, e.g. miner-vlan: reachable"
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
 	// tolerations of the mining pods. Those for not-ready and unreachable nodes (30 s) are added.
@@ -175,8 +176,8 @@ type MinerPoolSpec struct {
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="ratedWatts must be whole watts from 0 to 1T, e.g. 3600k"
-	RatedWatts resource.Quantity `json:"ratedWatts"`
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 1 && quantity(string(self)).asInteger() <= 1000000000000",message="ratedWatts must be whole watts from 1 to 1T, e.g. 3600k"
+	RatedWatts resource.Quantity `json:"ratedWatts"` //nolint:kubeapilinter // the schema refuses 0
 
 	// uncertaintyPercent is added to watts that firmware estimates rather than measures. 0 to 100; 5 if
 	// left out.
@@ -235,8 +236,9 @@ type MinerPoolDevices struct {
 }
 
 // MinerPoolStatus says what a pool was found to be and how much it may draw.
+// +kubebuilder:validation:MinProperties=1
 type MinerPoolStatus struct {
-	// conditions: Ready, Reachable, Curtailed, and, only while true, Stalled and Reconciling.
+	// conditions are Ready, Reachable, Curtailed, and, only while true, Stalled and Reconciling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -246,7 +248,7 @@ type MinerPoolStatus struct {
 	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // never 0: -1 is none yet, and generations start at 1
 
 	// agents is how many mining pods this pool is split over.
 	// +optional
@@ -293,11 +295,11 @@ type MinerPool struct {
 
 	// spec is the devices, what feeds them and how much they can draw.
 	// +required
-	Spec MinerPoolSpec `json:"spec"`
+	Spec MinerPoolSpec `json:"spec,omitzero"`
 
 	// status is what was decided.
 	// +optional
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration": -1}
 	Status MinerPoolStatus `json:"status,omitempty,omitzero"`
 }
 

@@ -63,7 +63,7 @@ type PowerBudgetSpec struct {
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="limitWatts must be whole watts from 0 to 1T, e.g. 20M"
-	LimitWatts resource.Quantity `json:"limitWatts"`
+	LimitWatts resource.Quantity `json:"limitWatts"` //nolint:kubeapilinter // 0 is a limit like any other, and what a forgotten one should mean
 
 	// marginPercent of limitWatts is never used: room for metering error, transients and devices that
 	// forget over a reboot that they slept. 0 to 50; 2 if left out.
@@ -96,7 +96,7 @@ type PowerBudgetSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 317 && !format.qualifiedName().validate(k).hasValue() && self[k].size() <= 63 && !format.labelValue().validate(self[k]).hasValue())",message="spec.nodeSelector must be node labels as kubectl label takes them, e.g. hall: one"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 317 && !format.qualifiedName().validate(k).hasValue() && self[k].size() <= 63)",message="spec.nodeSelector must be node labels as kubectl label takes them, e.g. hall: one"
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
 	// leaseSeconds is how long a mining agent may go on drawing without hearing from the operator; then
@@ -121,8 +121,9 @@ type PowerBudgetSpec struct {
 }
 
 // PowerBudgetStatus says who has which watts, as decided; live watts are metrics.
+// +kubebuilder:validation:MinProperties=1
 type PowerBudgetStatus struct {
-	// conditions: Ready, WithinLimit, and, only while true, Stalled and Reconciling.
+	// conditions are Ready, WithinLimit, and, only while true, Stalled and Reconciling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -132,7 +133,7 @@ type PowerBudgetStatus struct {
 	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // never 0: -1 is none yet, and generations start at 1
 
 	// limitWatts is the limit in force now: the smallest of spec, active curtailment and the limits
 	// above, less the margin.
@@ -203,11 +204,11 @@ type PowerBudget struct {
 
 	// spec is what the site allows.
 	// +required
-	Spec PowerBudgetSpec `json:"spec"`
+	Spec PowerBudgetSpec `json:"spec,omitzero"` //nolint:kubeapilinter // omitted when empty, which the schema refuses
 
 	// status is what was decided.
 	// +optional
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration": -1}
 	Status PowerBudgetStatus `json:"status,omitempty,omitzero"`
 }
 

@@ -1,0 +1,64 @@
+package testenv
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+func TestMissingControlPlaneSaysWhatToDo(t *testing.T) {
+	t.Setenv(assetsEnv, t.TempDir())
+	_, err := assetsIn("/nowhere")
+	if err == nil || !strings.Contains(err.Error(), "run make controlplane") {
+		t.Errorf("want an error that says to run make controlplane, got %v", err)
+	}
+}
+
+func TestAssetsAreInBinUnlessTheEnvironmentSaysElse(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "bin", "k8s")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range binaries {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv(assetsEnv, "")
+	if got, err := assetsIn(root); err != nil || got != dir {
+		t.Errorf("assets: got %q, %v, want %q", got, err, dir)
+	}
+	t.Setenv(assetsEnv, t.TempDir())
+	if got, err := assetsIn(root); err == nil {
+		t.Errorf("assets: got %q in spite of %s naming an empty directory", got, assetsEnv)
+	}
+}
+
+func TestStartInstallsTheCRDs(t *testing.T) {
+	config, stop := Start(t)
+	defer stop()
+
+	scheme := runtime.NewScheme()
+	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crds apiextensionsv1.CustomResourceDefinitionList
+	if err := reader.List(t.Context(), &crds); err != nil {
+		t.Fatal(err)
+	}
+	if len(crds.Items) != 4 {
+		t.Errorf("got %d CRDs, want the 4 of config/crd/bases", len(crds.Items))
+	}
+	stop()
+	stop()
+}
