@@ -1,0 +1,148 @@
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/fit"
+	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/miner"
+)
+
+// assign takes up an assignment: addresses that stay keep their machines and all that is known of them.
+func (a *Agent) assign(now time.Duration, next lease.Assignment) {
+	before := a.assignment
+	addrs, errs := expand(next.Ranges)
+	for _, err := range errs {
+		a.cfg.Log.Error(err, "Ignoring an address range of the assignment")
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	old := make(map[netip.Addr]*slot, len(a.slots))
+	for _, s := range a.slots {
+		old[s.addr] = s
+	}
+	slots := make([]*slot, 0, len(addrs))
+	for _, addr := range addrs {
+		s, ok := old[addr]
+		if !ok {
+			s = &slot{addr: addr, regular: now}
+		}
+		delete(old, addr)
+		slots = append(slots, s)
+	}
+	for _, s := range old {
+		a.letGo(s)
+	}
+	a.assignment, a.assigned, a.slots = next, true, slots
+	a.adapt(now, before, next)
+	a.cfg.Log.Info("Took up an assignment", "generation", a.generation, "epoch", a.epoch,
+		"addresses", len(slots), "letGo", len(old), "firmware", next.Firmware, "observe", next.Observe)
+}
+
+// letGo forgets an address. Its machine keeps what it runs; a write in flight is cut short, and until it
+// has ended the assignment does not count as taken up (L9).
+func (a *Agent) letGo(s *slot) {
+	s.gone = true
+	if s.machine != nil {
+		delete(a.keys, s.machine.key)
+	}
+	if s.op == nil {
+		return
+	}
+	s.op.cancel()
+	if s.op.task == applying {
+		a.letting++
+	}
+}
+
+// adapt makes the machines that stay follow what else the assignment changed.
+func (a *Agent) adapt(now time.Duration, before, next lease.Assignment) {
+	reopen := before.Firmware != next.Firmware || !maps.Equal(before.Ports, next.Ports)
+	renew := before.Observe != next.Observe || before.UncertaintyPercent != next.UncertaintyPercent
+	for _, s := range a.slots {
+		if next.Observe && s.op != nil && s.op.task == applying {
+			s.op.cancel()
+		}
+		if reopen {
+			s.driver, s.tries, s.regular = nil, 0, now
+		}
+		if s.machine == nil {
+			continue
+		}
+		s.machine.stale = s.machine.stale || renew
+		if prior, ok := next.PriorSettings[s.machine.key]; ok && s.machine.device.Prior().Kind == fit.Sleep {
+			a.remember(s.machine, prior)
+		}
+	}
+}
+
+// remember gives a machine what the operator kept for it.
+func (a *Agent) remember(m *machine, prior string) {
+	setting, err := decodePrior(prior)
+	if err != nil {
+		a.cfg.Log.Error(err, "Ignoring a remembered setting", "device", m.key)
+		return
+	}
+	m.device.SetPrior(setting)
+}
+
+// found puts the machine that answered at s in its place: the one known there, one that moved, or a new
+// one.
+func (a *Agent) found(now time.Duration, s *slot, driver miner.Driver, id miner.Identity) {
+	s.driver, s.tries, s.identify, s.regular = driver, 0, false, now
+	s.reason, s.message = "", ""
+	key := keyOf(id, s.addr)
+	if other := a.keys[key]; other != nil && other != s && !other.machine.lost(now) {
+		key += "@" + s.addr.String() // two machines of one identity, or one at two addresses: count both
+	}
+	if s.machine == nil || s.machine.key != key {
+		a.settle(s, key)
+	}
+	m := s.machine
+	m.identity, m.traits = id, traitsOf(driver.Capabilities())
+	m.device.Learn(m.traits)
+}
+
+// settle makes the machine of that key the slot's. What was there before is forgotten: its watts count
+// as unfound with the operator (L4) until it is met again.
+func (a *Agent) settle(s *slot, key string) {
+	if s.machine != nil {
+		delete(a.keys, s.machine.key)
+	}
+	if other := a.keys[key]; other != nil && other != s {
+		s.machine, other.machine, other.driver = other.machine, nil, nil
+		a.cfg.Log.Info("A machine moved", "device", key, "from", other.addr.String(), "to", s.addr.String())
+	} else {
+		s.machine = a.newMachine(key)
+		a.cfg.Log.V(1).Info("Found a machine", "device", key, "address", s.addr.String())
+	}
+	a.keys[key] = s
+}
+
+func (a *Agent) newMachine(key string) *machine {
+	m := &machine{key: key, device: fit.NewDevice(key, a.assignment.UncertaintyPercent, a.assignment.Observe)}
+	if prior, ok := a.assignment.PriorSettings[key]; ok {
+		a.remember(m, prior)
+	}
+	return m
+}
+
+// lost says that a machine has not answered for so long that it may be elsewhere.
+func (m *machine) lost(now time.Duration) bool {
+	return m.missed > 0 && now-m.last.At > 2*fit.Poll
+}
+
+// renew replaces a machine's device under a changed assignment at a reading: not before, or it would
+// count as rated while nothing is known of it, and not while a write is settling.
+func (a *Agent) renew(m *machine) {
+	if !m.stale || len(m.marks) > 0 {
+		return
+	}
+	prior := m.device.Prior()
+	m.device = fit.NewDevice(m.key, a.assignment.UncertaintyPercent, a.assignment.Observe)
+	m.device.SetPrior(prior)
+	m.device.Learn(m.traits)
+	m.stale = false
+}

@@ -1,0 +1,184 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"hash/fnv"
+	"net/netip"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/fit"
+	"github.com/counterweight-dev/counterweight/internal/miner"
+)
+
+const (
+	// beat is the grain of poll times, so that polls start a few at a time and not one by one.
+	beat = 100 * time.Millisecond
+	// quickFor is how long after a write a device is looked at every fit.QuickPoll, besides the looks at
+	// the very times its settling ends.
+	quickFor = 30 * time.Second
+	// firstRetry and lastRetry bound the wait between tries at an address where nothing was found.
+	firstRetry = 2 * time.Second
+	lastRetry  = 30 * time.Second
+)
+
+// task is what a worker does at a machine.
+type task int
+
+const (
+	opening task = iota
+	identifying
+	reading
+	applying
+	tasks // how many there are
+)
+
+// op is the one outstanding operation of a slot.
+type op struct {
+	task   task
+	cancel context.CancelFunc
+	// raises says that an apply may make the machine draw more.
+	raises bool
+	// cancelled by the agent itself: its failure says nothing about the machine.
+	cancelled bool
+	// overdue is when an operation that should have ended by now counts as a missed poll; hung that it
+	// was not ended by its limit nor by being cut short.
+	overdue time.Duration
+	hung    bool
+}
+
+// cutShort ends an operation in favour of an order to the same machine.
+func (o *op) cutShort(now time.Duration) {
+	if !o.cancelled {
+		o.cancelled, o.overdue = true, min(o.overdue, now+overdueWait)
+		o.cancel()
+	}
+}
+
+// machine is what was found at a slot. It moves with the machine's identity, not with the address.
+type machine struct {
+	key      string
+	identity miner.Identity
+	device   *fit.Device
+	traits   fit.Traits
+	last     fit.Reading
+	// commanded says that this run has ordered something; floored that the shed to the floor now in
+	// force has reached it (design section 8: shed once, then re-assert only what it commanded itself).
+	commanded, floored bool
+	// wrote is when the last write was begun; marks are the times its settling ends.
+	wrote time.Duration
+	marks []time.Duration
+	// stale asks for a fresh device under a changed assignment, once a reading is at hand.
+	stale bool
+	// missed counts polls that failed since the last good one.
+	missed int
+}
+
+// slot is one address of the assignment.
+type slot struct {
+	addr    netip.Addr
+	driver  miner.Driver // nil until a machine was found, and while it is looked for again
+	machine *machine     // nil until a machine was found
+	op      *op
+	// regular is the next look of the ordinary beat (with no driver: the next try to find one).
+	regular time.Duration
+	looked  time.Duration // when the last look was begun
+	tries   int           // failed tries to find a machine
+	// identify asks for the machine's capabilities again, as after a reboot.
+	identify bool
+	// reason and message are the last refusal or failure, until a good reading.
+	reason, message string
+	gone            bool // no longer in the assignment; its operation is still ending
+}
+
+// phase spreads the slots' looks over the interval.
+func phase(addr netip.Addr, interval time.Duration) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write(addr.AsSlice())
+	return time.Duration(h.Sum32()) % (interval / beat) * beat
+}
+
+// tellable says whether the machine can be given an order now, or as soon as its operation is cut short.
+func (s *slot) tellable() bool { return s.driver != nil && (s.op == nil || !s.op.hung) }
+
+// nextLook is when the slot wants its next operation.
+func (s *slot) nextLook() time.Duration {
+	m := s.machine
+	if s.driver == nil || m == nil || len(m.marks) == 0 {
+		return s.regular
+	}
+	next := s.regular
+	again := s.looked + fit.QuickPoll
+	if again <= m.wrote+quickFor {
+		next = min(next, again)
+	}
+	for _, mark := range m.marks {
+		switch {
+		case s.looked < mark:
+			next = min(next, mark)
+		case m.last.At < mark: // looked at since, without an answer
+			next = min(next, again)
+		}
+	}
+	return next
+}
+
+// advance sets the next look of the ordinary beat, which keeps its phase whatever came between.
+func (s *slot) advance(now time.Duration) {
+	at := phase(s.addr, fit.Poll)
+	s.regular = at + (now-at+fit.Poll)/fit.Poll*fit.Poll
+}
+
+// backOff sets the next try at an address where nothing was found.
+func (s *slot) backOff(now time.Duration) {
+	wait := min(firstRetry<<min(s.tries, 10), lastRetry)
+	s.tries++
+	s.regular = now + wait - phase(s.addr, wait/2)
+}
+
+// fail keeps why the last operation failed.
+func (s *slot) fail(err error) {
+	s.message = err.Error()
+	switch {
+	case errors.Is(err, miner.ErrBusy):
+		s.reason = reasonBusy
+	case errors.Is(err, miner.ErrUnauthorized):
+		s.reason = reasonUnauthorized
+	default:
+		s.reason = ""
+	}
+}
+
+// write records a write that was begun at now and when it should be looked at. Earlier marks stand: a
+// later write does not settle an earlier one.
+func (m *machine) write(now time.Duration, s fit.Setting) {
+	m.wrote, m.commanded = now, true
+	if s.Kind == fit.Sleep {
+		m.marks = append(m.marks, now+m.traits.Sleep.Worst)
+		return
+	}
+	m.marks = append(m.marks, now+m.traits.Trim.Worst, now+m.traits.Wake.Worst)
+}
+
+// saw drops the marks that a reading begun at or after them answers.
+func (m *machine) saw(r fit.Reading) {
+	m.last, m.missed = r, 0
+	kept := m.marks[:0]
+	for _, mark := range m.marks {
+		if mark > r.At {
+			kept = append(kept, mark)
+		}
+	}
+	m.marks = kept
+}
+
+// wakes says whether a setting starts mining on a machine that does not mine.
+func (m *machine) wakes(s fit.Setting) bool {
+	return s.Kind != fit.Sleep && m.last.State != fit.Hashing && m.last.State != fit.Starting
+}
+
+// keyOf is the machine's identity: MAC, else serial, else where it was met.
+func keyOf(id miner.Identity, addr netip.Addr) string {
+	return cmp.Or(id.MAC, id.Serial, addr.String())
+}
