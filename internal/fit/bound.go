@@ -3,52 +3,52 @@ package fit
 import "time"
 
 // assumedRated stands for a machine of which neither nameplate nor range nor profile is known, until
-// it was read hashing; it is above every nameplate on sale.
+// it was read hashing; it is above every nameplate this project has figures for.
 const assumedRated Watts = 8000
 
 // Bound is the most the device can draw with no further command (L5).
 func (d *Device) Bound(now time.Duration) Watts {
-	var b Watts
+	b := d.held
 	switch {
-	case d.observe || !d.seen || !d.stands(now) || !d.watched():
-		b = d.Rated()
-	case d.unsettled():
-		b = d.held
-	default:
-		b = d.settled()
+	case d.observe || !d.stands(now) || !d.watched():
+		b = max(b, d.Rated())
+	case !d.unsettled():
+		b = max(b, d.settled())
 	}
-	b = max(b, d.held)
 	for _, w := range d.writes {
 		b = max(b, w.watts)
 	}
 	return b
 }
 
-// Floor is what the device draws once told to sleep; its bound where it can't be told.
+// Floor is what the device draws once told to sleep, or to do the least it can; its bound where it
+// can't be told.
 func (d *Device) Floor(now time.Duration) Watts {
-	if !d.obeys(now) || !d.traits.CanSleep {
+	low, ok := d.lowest()
+	if !ok || !d.obeys(now) {
 		return d.Bound(now)
 	}
-	return d.sleepCost()
+	return low.cost
 }
 
-// Rated is the most the device can draw: nameplate + 5 %, highest profile or target, highest measured.
+// Rated is the most the device can draw: the largest of nameplate + 5 %, its highest profile or
+// target (with uncertainty, as its bound would be there) and the highest it was ever measured at.
 func (d *Device) Rated() Watts {
-	declared := d.traits.Nameplate + (d.traits.Nameplate*5+99)/100
-	top := d.traits.Max
-	for _, m := range d.traits.Modes {
-		top = max(top, m.Watts)
+	t := d.traits
+	declared := t.Nameplate + (t.Nameplate*5+99)/100
+	declared = max(declared, d.doubt(d.highest))
+	if declared > 0 {
+		return max(declared, d.learned.highest)
 	}
-	declared = max(declared, d.pad(top))
-	if declared == 0 && !d.hashed {
-		declared = assumedRated
+	if d.learned.hashed {
+		return d.learned.highest + (d.learned.highest*5+99)/100
 	}
-	return max(declared, d.highest)
+	return max(assumedRated, d.learned.highest)
 }
 
 // obeys says whether an order to the device can be expected to work.
 func (d *Device) obeys(now time.Duration) bool {
-	return !d.observe && d.seen && !d.stuck && !d.unreachable(now)
+	return !d.observe && !d.balks() && !d.unreachable(now)
 }
 
 // unreachable is three missed polls in a row, or as long without any news.
@@ -59,7 +59,7 @@ func (d *Device) unreachable(now time.Duration) bool {
 // stands says whether the newest reading may still stand for a bound (liveness h).
 func (d *Device) stands(now time.Duration) bool {
 	if d.isAsleep(d.last) && !d.traits.SleepSurvivesReboot {
-		return d.missed < volatileMissed && now-d.last.At <= (volatileMissed+1)*Poll
+		return d.seen && d.missed < volatileMissed && now-d.last.At <= (volatileMissed+1)*Poll
 	}
 	return !d.unreachable(now)
 }
@@ -68,66 +68,96 @@ func (d *Device) stands(now time.Duration) bool {
 // be taking effect (L3).
 func (d *Device) watched() bool {
 	t := d.traits
-	return d.last.At >= d.first+max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst)
+	return d.seen && d.last.At-d.first >= max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst)
 }
 
 // unsettled says that no reading was begun since the last write settled.
 func (d *Device) unsettled() bool { return d.last.At < d.validFrom }
 
-// settled is what the newest reading alone says of the bound.
+// settled is what the newest reading alone says of the bound. Unknown is rated.
 func (d *Device) settled() Watts {
-	r := d.last
-	if !r.HasWatts || r.State == Starting {
+	r, target := d.last, d.targetOf(d.last)
+	switch {
+	case !r.HasWatts || r.State == Starting:
+		return d.Rated()
+	case d.isAsleep(r):
+		return d.padded(r)
+	case target == 0 && (r.State == Unknown || r.Uptime > 0 && r.Uptime < d.traits.Wake.Worst):
+		// Nothing says how far it will go: it may be ramping up after a restart.
 		return d.Rated()
 	}
-	if d.isAsleep(r) {
-		return d.padded(r)
-	}
-	return max(d.padded(r), d.targetOf(r))
+	return max(d.padded(r), target)
 }
 
-// expected is the bound once everything in flight has settled as commanded.
+// expected is the bound once everything in flight has settled as commanded. A write that was found
+// undone before, or whose time is over with nothing seen, is not expected to work.
 func (d *Device) expected(now time.Duration) Watts {
 	switch {
-	case d.observe || d.unreachable(now):
+	case d.observe || !d.seen:
 		return d.Bound(now)
-	case !d.unsettled():
-		return d.settled()
-	case d.tries > 0:
-		return d.Bound(now)
-	default:
+	case d.unsettled() && d.faults.tries == 0 && !d.blind && now < d.validFrom+2*Poll:
 		return d.cost(d.command)
+	case d.unsettled() || d.unreachable(now):
+		return d.Bound(now)
 	}
+	return d.settled()
 }
 
-// cost is the most a device draws when it follows s.
+// cost is the most a device draws when it follows s: the bound of an unsettled write of s.
 func (d *Device) cost(s Setting) Watts {
-	if s.Kind == Sleep {
-		return d.sleepCost()
-	}
-	w := s.Watts
-	if s.Kind == HashMode {
-		if m, ok := d.mode(s.Mode); ok {
-			w = m.Watts
-		}
-	}
-	if w == 0 {
+	switch {
+	case s.Kind == Sleep && d.learned.slept:
+		return d.learned.asleep
+	case s.Kind == Sleep:
+		return d.pad(d.traits.Residual)
+	case d.open(s):
 		return d.Rated()
 	}
-	return d.pad((w*d.over + 999) / 1000)
+	return d.flight(d.nominal(s))
 }
 
-// sleepCost is measured once it was ever measured, else what the driver knows.
-func (d *Device) sleepCost() Watts {
-	if d.slept {
-		return d.asleep
+// flight is the most a device draws at a target: its known overshoot and the uncertainty included.
+func (d *Device) flight(target Watts) Watts {
+	return d.doubt((target*d.learned.over + 999) / 1000)
+}
+
+// doubt adds the uncertainty to a target, unless a real meter has shown how the machine keeps to them.
+func (d *Device) doubt(target Watts) Watts {
+	if d.learned.metered && d.learned.studied {
+		return target
 	}
-	return d.pad(d.traits.Residual)
+	return d.pad(target)
+}
+
+// nominal is the watts a setting names.
+func (d *Device) nominal(s Setting) Watts {
+	if s.Kind == HashMode {
+		if m, ok := d.mode(s.Mode); ok {
+			return m.Watts
+		}
+	}
+	if s.Kind != Sleep && s.Watts == 0 {
+		return d.Rated()
+	}
+	return s.Watts
+}
+
+// open says that nobody knows how many watts a setting stands for.
+func (d *Device) open(s Setting) bool {
+	if s.Kind == Sleep || s.Watts > 0 {
+		return false
+	}
+	_, known := d.mode(s.Mode)
+	return !known
 }
 
 // isAsleep says that a reading shows a machine that sleeps, by its watts too.
 func (d *Device) isAsleep(r Reading) bool {
-	return r.State == Sleeping && r.HasWatts && r.Watts <= d.traits.Residual+d.Rated()/10
+	if !r.HasWatts || r.Watts > d.traits.Residual+d.Rated()/10 {
+		return false
+	}
+	told := d.commanded && d.command.Kind == Sleep
+	return r.State == Sleeping || told && (r.State == Stopping || r.State == Failed)
 }
 
 // targetOf is the watts the firmware follows, 0 where it names none.
@@ -142,7 +172,7 @@ func (d *Device) targetOf(r Reading) Watts {
 func (d *Device) mode(name string) (Mode, bool) {
 	for _, m := range d.traits.Modes {
 		if m.Name == name {
-			return m, name != ""
+			return m, name != "" && m.Watts > 0
 		}
 	}
 	return Mode{}, false
@@ -151,34 +181,10 @@ func (d *Device) mode(name string) (Mode, bool) {
 // pad adds the uncertainty of estimates.
 func (d *Device) pad(w Watts) Watts { return w + (w*d.uncertainty+99)/100 }
 
-// padded is a reading's watts with uncertainty where they are an estimate.
+// padded is a reading's watts, with uncertainty where they are an estimate.
 func (d *Device) padded(r Reading) Watts {
 	if r.Estimated {
 		return d.pad(r.Watts)
 	}
 	return r.Watts
-}
-
-// full is what the device runs when nothing holds it back: what it ran before it was first commanded.
-func (d *Device) full() Setting {
-	if d.prior.Kind != Sleep {
-		return d.prior
-	}
-	t := d.traits
-	switch {
-	case !d.commanded && d.seen && d.last.Mode != "":
-		m, _ := d.mode(d.last.Mode)
-		return Setting{Kind: HashMode, Mode: d.last.Mode, Watts: m.Watts}
-	case !d.commanded && d.seen && d.last.Target > 0:
-		return Setting{Kind: HashWatts, Watts: d.last.Target}
-	case t.Max > 0 && t.Nameplate > 0:
-		return Setting{Kind: HashWatts, Watts: max(t.Min, min(t.Max, t.Nameplate))}
-	case t.Max > 0:
-		return Setting{Kind: HashWatts, Watts: t.Max}
-	case len(t.Modes) > 0:
-		m := t.Modes[len(t.Modes)-1]
-		return Setting{Kind: HashMode, Mode: m.Name, Watts: m.Watts}
-	default:
-		return Setting{Kind: HashMode}
-	}
 }

@@ -7,14 +7,21 @@ type Condition string
 
 // The conditions of a device.
 const (
-	IsHashing     Condition = "Hashing"
-	IsSleeping    Condition = "Sleeping"
-	IsStarting    Condition = "Starting"
-	IsStopping    Condition = "Stopping"
-	IsFailed      Condition = "Failed"
-	IsUnreadable  Condition = "Unreadable"
+	// IsHashing: it mines, as far as its watts and its own word show.
+	IsHashing Condition = "Hashing"
+	// IsSleeping: it was read asleep, and its watts agree.
+	IsSleeping Condition = "Sleeping"
+	// IsStarting and IsStopping: on the way, by its own word.
+	IsStarting Condition = "Starting"
+	IsStopping Condition = "Stopping"
+	// IsFailed: it says that it can't mine.
+	IsFailed Condition = "Failed"
+	// IsUnreadable: it answers but gives no watts; counted as rated.
+	IsUnreadable Condition = "Unreadable"
+	// IsUnreachable: three polls in a row failed, or it was never read; counted as rated.
 	IsUnreachable Condition = "Unreachable"
-	IsStuck       Condition = "Stuck"
+	// IsStuck: it did not do what it was told, retries included, or refuses to be told.
+	IsStuck Condition = "Stuck"
 )
 
 // Trouble is why a person may have to look at a device; empty where there is no reason to.
@@ -25,16 +32,19 @@ const (
 	TroubleStuck       Trouble = "Stuck"
 	TroubleUnreachable Trouble = "Unreachable"
 	TroubleUnreadable  Trouble = "Unreadable"
-	TroubleRebooted    Trouble = "Rebooted"
+	// TroubleRebooted: it had obeyed and was then read above its command.
+	TroubleRebooted Trouble = "Rebooted"
 )
 
-// Counts of devices by condition.
+// Counts of devices by condition. Hashing is all that are none of the others.
 type Counts struct {
 	Total, Hashing, Sleeping, Unreachable, Stuck int
 }
 
 // Totals of an agent's devices.
 type Totals struct {
+	// Bound, Floor and Rated are sums of the devices' own; Draw is the newest readings, rated where
+	// there are none.
 	Bound, Draw, Floor, Rated Watts
 	// Volatile is the watts kept down only by sleeps that a reboot would undo.
 	Volatile Watts
@@ -48,7 +58,7 @@ func (d *Device) Condition(now time.Duration) Condition {
 	switch {
 	case d.unreachable(now):
 		return IsUnreachable
-	case d.stuck:
+	case d.balks() || d.faults.shorts >= balkAfter:
 		return IsStuck
 	case !d.last.HasWatts:
 		return IsUnreadable
@@ -69,14 +79,15 @@ func (d *Device) Condition(now time.Duration) Condition {
 
 // Trouble says why a person may have to look at the device.
 func (d *Device) Trouble(now time.Duration) Trouble {
-	switch c := d.Condition(now); {
-	case c == IsUnreachable:
+	switch d.Condition(now) {
+	case IsUnreachable:
 		return TroubleUnreachable
-	case c == IsStuck:
+	case IsStuck:
 		return TroubleStuck
-	case c == IsUnreadable:
+	case IsUnreadable:
 		return TroubleUnreadable
-	case d.rebooted:
+	}
+	if d.faults.rebooted {
 		return TroubleRebooted
 	}
 	return ""
@@ -86,32 +97,57 @@ func (d *Device) Trouble(now time.Duration) Trouble {
 func Sum(devices []*Device, now time.Duration) Totals {
 	t := Totals{Counts: Counts{Total: len(devices)}}
 	for _, d := range devices {
-		bound := d.Bound(now)
+		bound, rated := d.Bound(now), d.Rated()
 		t.Bound += bound
 		t.Floor += d.Floor(now)
-		t.Rated += d.Rated()
+		t.Rated += rated
 		if d.unreachable(now) || !d.last.HasWatts {
-			t.Draw += d.Rated()
+			t.Draw += rated
 		} else {
 			t.Draw += d.last.Watts
 		}
-		switch d.Condition(now) {
-		case IsUnreachable:
-			t.Counts.Unreachable++
-		case IsStuck:
-			t.Counts.Stuck++
-		case IsSleeping:
-			t.Counts.Sleeping++
-			if !d.traits.SleepSurvivesReboot {
-				t.Volatile += d.Rated() - min(bound, d.Rated())
-			}
-			continue
-		default:
-			t.Counts.Hashing++
+		if d.isAsleep(d.last) && !d.traits.SleepSurvivesReboot && !d.unreachable(now) {
+			t.Volatile += max(rated-bound, 0)
 		}
-		if d.obeys(now) && d.traits.CanSleep {
-			t.Settle = max(t.Settle, d.traits.Sleep.Worst+QuickPoll)
-		}
+		t.Settle = max(t.Settle, d.settle(now))
+		t.Counts.add(d.Condition(now))
 	}
 	return t
+}
+
+func (c *Counts) add(condition Condition) {
+	switch condition {
+	case IsUnreachable:
+		c.Unreachable++
+	case IsStuck:
+		c.Stuck++
+	case IsSleeping:
+		c.Sleeping++
+	default:
+		c.Hashing++
+	}
+}
+
+// settle is how long it takes at worst until an order to shed now would be verified done; 0 for a
+// device with nothing to shed, or that can't be told. A write in flight must have settled too (L5).
+func (d *Device) settle(now time.Duration) time.Duration {
+	low, ok := d.lowest()
+	if !ok || !d.obeys(now) {
+		return 0
+	}
+	worst := time.Duration(0)
+	for _, w := range d.writes {
+		worst = max(worst, w.end-now)
+	}
+	if d.present(now).cost > low.cost {
+		action := d.traits.Sleep
+		if low.set.Kind != Sleep {
+			action = d.traits.Trim
+		}
+		worst = max(worst, action.Worst)
+	}
+	if worst <= 0 {
+		return 0
+	}
+	return worst + QuickPoll
 }

@@ -1,36 +1,70 @@
 package fit
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
 
-// Curve is what more watts would buy: it starts at the sum of floors, rises and is concave.
+// mostPoints of a curve.
+const mostPoints = 32
+
+// Curve is what watts buy: it starts at the sum of floors, rises and is concave, with at most 32 points.
+// Watts are counted as Fit counts them (bounds, uncertainty included), so that an allowance of any
+// point's watts lets Fit run what makes its hash rate; the last point is everything at full.
 func Curve(devices []*Device, now time.Duration) []Point {
 	var start Point
-	points := []Point{}
-	sorted := byEfficiency(devices)
+	var moves []move
+	levels := make([]level, 0, len(devices)*2+mostLevels)
 	for _, d := range devices {
 		start.Watts += d.Floor(now)
+		if !d.obeys(now) || d.faults.shorts >= balkAfter {
+			if !d.unreachable(now) {
+				start.THs += d.present(now).ths
+			}
+			continue
+		}
+		first := len(levels)
+		levels = d.ladder(now, levels)
+		for i, to := range levels[first:] {
+			if i == 0 {
+				start.THs += to.ths
+				continue
+			}
+			from := levels[first+i-1]
+			moves = append(moves, move{from: from, to: to, slope: slope(from, to)})
+		}
 	}
-	points = append(points, start)
-	slope := 0.0
-	for _, d := range slices.Backward(sorted) {
-		if !d.obeys(now) {
-			continue
-		}
-		more := d.cost(d.full()) - d.Floor(now)
-		if more <= 0 {
-			continue
-		}
+	slices.SortStableFunc(moves, func(a, b move) int { return cmp.Compare(b.slope, a.slope) })
+	points := []Point{start}
+	last := 0.0
+	for _, m := range moves {
 		p := points[len(points)-1]
-		q := Point{Watts: p.Watts + more, THs: p.THs + d.yield()*float64(more)}
-		if len(points) > 1 && (d.yield() == slope || len(points) == 32) {
-			points[len(points)-1] = q
-		} else {
-			points = append(points, q)
+		p.Watts += m.to.cost - m.from.cost
+		p.THs += m.to.ths - m.from.ths
+		if len(points) > 1 && m.slope > last*(1-1e-9) {
+			points[len(points)-1] = p
+			continue
 		}
-		slope = d.yield()
+		last = m.slope
+		points = append(points, p)
 	}
-	return points
+	return thin(points)
+}
+
+// thin keeps the ends and about evenly spaced points between: a choice of a concave curve's points is
+// concave and nowhere above it.
+func thin(points []Point) []Point {
+	if len(points) <= mostPoints {
+		return points
+	}
+	first, last := points[0], points[len(points)-1]
+	span := last.Watts - first.Watts
+	kept := []Point{first}
+	for _, p := range points[1 : len(points)-1] {
+		if (p.Watts-first.Watts)*(mostPoints-1) >= span*Watts(len(kept)) && len(kept) < mostPoints-1 {
+			kept = append(kept, p)
+		}
+	}
+	return append(kept, last)
 }

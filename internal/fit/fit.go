@@ -6,80 +6,186 @@ import (
 	"time"
 )
 
-// Fit gives the orders that bring the devices under an allowance, or, where there is room, up to it.
-// The sum of bounds after applying raises is never above the allowance.
+const (
+	// restartEvery is the budget of writes that restart mining, per device; sheds are exempt.
+	restartEvery = 600 * time.Second
+	// dwell is how long a device runs before a better one may take its watts.
+	dwell = 600 * time.Second
+	// wakeRest, trimRest and touchRest pass between a write to a device and its wake, a raise of at
+	// least a tenth of its rated watts, and a smaller raise.
+	wakeRest  = 30 * time.Second
+	trimRest  = 60 * time.Second
+	touchRest = 300 * time.Second
+	// blindRest spaces the last resort, orders to devices that do not answer.
+	blindRest = 60 * time.Second
+	// spare is the share of the allowance (1/spare) that filling the last gap leaves, so that the
+	// flutter of measured watts does not force a shed.
+	spare = 250
+)
+
+// Fit gives the orders to give now, most urgent first, to stay under an allowance and, where there is
+// room, to use it.
+//
+// Sheds are chosen on expected bounds: what is in flight counts as done, so that nothing is shed twice.
+// Raises are chosen on bounds (L5): what is in flight counts at its old watts, so that the sum of bounds
+// never passes the allowance by a raise. With shedWithin, only actions that settle within it are used
+// as long as they suffice. With everything settled and a better use of the allowance at hand, single
+// devices are trimmed or slept to make room for it. The same devices, allowance and time give the
+// same orders.
 func Fit(devices []*Device, allowance Watts, shedWithin, now time.Duration) []Order {
-	var bound, expected Watts
-	for _, d := range devices {
-		bound += d.Bound(now)
-		expected += d.expected(now)
+	p := newPlan(devices, allowance, shedWithin, now)
+	orders := p.reassert()
+	if p.expected > p.allowance {
+		return append(orders, p.shed()...)
 	}
-	if expected > allowance {
-		return shed(devices, expected-allowance, shedWithin, now)
+	orders = append(orders, p.raise()...)
+	if len(orders) == 0 {
+		orders = p.improve()
 	}
-	return raise(devices, allowance-bound, now)
+	return orders
 }
 
-// Allowed is the check before each device write: a shed always is, a raise only while it fits.
+// Allowed is the check before each device write: a shed always is, a raise only while the sum of
+// bounds stays within the allowance with it.
 func Allowed(devices []*Device, o Order, allowance Watts, now time.Duration) bool {
-	if o.Device.observe {
+	d := o.Device
+	if d.observe {
 		return false
 	}
-	before := o.Device.Bound(now)
-	after := max(before, o.Device.cost(o.Setting))
-	if after == before {
+	cost := d.cost(o.Setting)
+	if cost <= d.expected(now) {
 		return true
 	}
-	var sum Watts
+	bound := d.Bound(now)
+	sum := max(bound, cost) - bound
+	for _, other := range devices {
+		sum += other.Bound(now)
+	}
+	return sum <= allowance
+}
+
+// plan is one call of Fit.
+type plan struct {
+	now, within     time.Duration
+	allowance       Watts
+	loads           []load
+	bound, expected Watts // sums
+}
+
+// load is one device within a plan.
+type load struct {
+	d      *Device
+	bound  Watts
+	at     level // where it is, or will be once settled
+	to     level // where the plan puts it
+	levels []level
+	asleep bool
+	lower  bool // may be ordered lower
+	higher bool // may be ordered higher
+}
+
+// move takes a load from one level to another.
+type move struct {
+	load     *load
+	from, to level
+	slope    float64
+	tier     time.Duration // worst time where that is too long, else 0
+}
+
+func newPlan(devices []*Device, allowance Watts, within, now time.Duration) *plan {
+	p := &plan{now: now, within: within, allowance: allowance, loads: make([]load, 0, len(devices))}
+	levels := make([]level, 0, len(devices)*2+mostLevels)
 	for _, d := range devices {
-		sum += d.Bound(now)
+		l := load{d: d, bound: d.Bound(now), at: d.present(now), asleep: d.isAsleep(d.last)}
+		start := len(levels)
+		levels = d.ladder(now, levels)
+		l.levels = levels[start:len(levels):len(levels)]
+		l.to, l.lower, l.higher = l.at, d.lowers(now, l), d.raises(now, l)
+		p.bound += l.bound
+		p.expected += l.at.cost
+		p.loads = append(p.loads, l)
 	}
-	return sum+after-before <= allowance
+	slices.SortFunc(p.loads, func(a, b load) int { return cmp.Compare(a.d.key, b.d.key) })
+	return p
 }
 
-func shed(devices []*Device, need Watts, _, now time.Duration) []Order {
+// defies says that a valid reading showed the device drawing above its command.
+func (d *Device) defies() bool {
+	return d.commanded && d.judged && !d.verified && !d.unsettled()
+}
+
+// lowers says whether the device may be ordered lower. One that was told to sleep and does not is left
+// to its retries.
+func (d *Device) lowers(now time.Duration, l load) bool {
+	if !d.obeys(now) || now < d.faults.writeAt || len(l.levels) == 0 || l.levels[0].cost >= l.at.cost {
+		return false
+	}
+	told := d.commanded && d.command.Kind == Sleep
+	return !told || !d.unsettled() && !d.defies()
+}
+
+// raises says whether the device may be ordered higher.
+func (d *Device) raises(now time.Duration, l load) bool {
+	if !d.obeys(now) || d.unsettled() || d.defies() || !d.watched() || !d.stands(now) || !d.last.HasWatts {
+		return false
+	}
+	if now < max(d.faults.writeAt, d.faults.raiseAt) || len(l.levels) < 2 {
+		return false
+	}
+	action, rest := d.traits.Trim, trimRest
+	if l.asleep {
+		action, rest = d.traits.Wake, wakeRest
+	} else if d.last.State != Hashing {
+		return false
+	}
+	if action.Restarts && now-d.restarted < restartEvery {
+		return false
+	}
+	return now-d.lastWrite >= rest
+}
+
+// reassert orders again what devices were told and do not do: at once what they had done before
+// (rebooted hot), spaced and counted what they never did. Such retries are not expected to work, so
+// others are shed in their place. Where everything may run anyway, they may too.
+func (p *plan) reassert() []Order {
 	var orders []Order
-	for _, d := range byEfficiency(devices) {
-		if need <= 0 {
-			break
+	var most Watts
+	for i := range p.loads {
+		l := &p.loads[i]
+		most += l.bound
+		if n := len(l.levels); n > 0 {
+			most += max(l.levels[n-1].cost-l.bound, 0)
 		}
-		if !d.obeys(now) || !d.traits.CanSleep || d.unsettled() || d.isAsleep(d.last) || now < d.tryAfter {
+	}
+	for i := range p.loads {
+		l := &p.loads[i]
+		d := l.d
+		if d.observe || d.unreachable(p.now) || !d.defies() || p.now < max(d.faults.retryAt, d.faults.writeAt) {
 			continue
 		}
-		orders = append(orders, Order{Device: d, Setting: Setting{Kind: Sleep}})
-		need -= d.expected(now) - d.sleepCost()
+		set := d.command
+		if most <= p.allowance {
+			if set = d.full(); set == d.command {
+				continue
+			}
+		} else if d.faults.tries == 0 {
+			p.expected -= l.at.cost - d.cost(set)
+		}
+		l.lower, l.higher = false, false
+		orders = append(orders, Order{Device: d, Setting: set})
 	}
 	return orders
 }
 
-func raise(devices []*Device, room Watts, now time.Duration) []Order {
+// ordersFor lists the loads that moved, in the order of the moves.
+func ordersFor(moves []move) []Order {
 	var orders []Order
-	sorted := byEfficiency(devices)
-	for _, d := range slices.Backward(sorted) {
-		if !d.obeys(now) || d.unsettled() || !d.isAsleep(d.last) || !d.watched() || now < d.tryAfter {
-			continue
-		}
-		if more := d.cost(d.full()) - d.Bound(now); more <= room {
-			orders = append(orders, Order{Device: d, Setting: d.full()})
-			room -= more
+	seen := make(map[*load]bool, len(moves))
+	for _, m := range moves {
+		if l := m.load; !seen[l] && l.to != l.at {
+			seen[l] = true
+			orders = append(orders, Order{Device: l.d, Setting: l.to.set})
 		}
 	}
 	return orders
-}
-
-// byEfficiency lists the worst first.
-func byEfficiency(devices []*Device) []*Device {
-	s := slices.Clone(devices)
-	slices.SortFunc(s, func(a, b *Device) int {
-		return cmp.Or(cmp.Compare(a.yield(), b.yield()), cmp.Compare(b.key, a.key))
-	})
-	return s
-}
-
-// yield is TH/s per watt by nameplate.
-func (d *Device) yield() float64 {
-	if d.traits.Nameplate == 0 || d.traits.NameplateTHs == 0 {
-		return 0.05
-	}
-	return d.traits.NameplateTHs / float64(d.traits.Nameplate)
 }

@@ -1,0 +1,224 @@
+package fit
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// mostTrims is how many devices at once give watts up so that one need not sleep, or may wake.
+const mostTrims = 4
+
+// shed chooses what to lower until the expected sum is under the allowance: what is fast enough first,
+// then what costs the least hash rate per watt; then it gives back what that was too much.
+func (p *plan) shed() []Order {
+	moves := p.downs()
+	slices.SortFunc(moves, func(a, b move) int {
+		return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(a.slope, b.slope),
+			cmp.Compare(b.load.d.key, a.load.d.key), cmp.Compare(b.to.cost, a.to.cost))
+	})
+	need := p.expected - p.allowance
+	var taken []move
+	for _, m := range moves {
+		if need <= 0 {
+			break
+		}
+		if m.to.cost >= m.load.to.cost {
+			continue
+		}
+		m.from = m.load.to
+		m.load.to = m.to
+		need -= m.from.cost - m.to.cost
+		taken = append(taken, m)
+	}
+	if need > 0 {
+		return append(ordersFor(taken), p.blind()...)
+	}
+	over := p.giveBack(taken, -need)
+	if left := p.soften(taken, over); left == over {
+		taken = p.trimInstead(taken, over)
+	}
+	return ordersFor(taken)
+}
+
+// downs lists the steps down of every load that may be lowered.
+func (p *plan) downs() []move {
+	var moves []move
+	for i := range p.loads {
+		l := &p.loads[i]
+		if !l.lower {
+			continue
+		}
+		from := l.at
+		for _, to := range p.stops(l) {
+			if to.cost >= from.cost || to.watts >= from.watts {
+				continue
+			}
+			moves = append(moves, move{load: l, from: from, to: to, slope: slope(to, from), tier: p.tier(l, to)})
+			from = to
+		}
+	}
+	return moves
+}
+
+// stops are the levels a load may stop at on its way down, highest first. In a hurry there are at most
+// two: trimmed as far as that goes, where only that is fast enough, and the lowest.
+func (p *plan) stops(l *load) []level {
+	d, low := l.d, l.levels[0]
+	if !d.trims(p.now) || d.defies() {
+		return []level{low}
+	}
+	if p.within > 0 {
+		if least, ok := d.leastHash(); ok && p.tier(l, low) > 0 && p.tier(l, least) == 0 {
+			return []level{least, low}
+		}
+		return []level{low}
+	}
+	stops := slices.Clone(l.levels)
+	slices.Reverse(stops)
+	return stops
+}
+
+// tier is 0 for an action fast enough, else its worst time.
+func (p *plan) tier(l *load, to level) time.Duration {
+	worst := l.d.traits.Trim.Worst
+	if to.set.Kind == Sleep {
+		worst = l.d.traits.Sleep.Worst
+	}
+	if p.within <= 0 || worst <= p.within {
+		return 0
+	}
+	return worst
+}
+
+// leastHash is the lowest level at which a device still hashes.
+func (d *Device) leastHash() (level, bool) {
+	best, ok := level{}, false
+	if d.traits.Max > 0 {
+		best, ok = d.level(d.clipped(Setting{Kind: HashWatts, Watts: max(d.traits.Min, 1)})), true
+	}
+	if len(d.traits.Modes) > 0 {
+		if m := d.level(modeSetting(d.traits.Modes[0])); !ok || m.cost < best.cost {
+			best, ok = m, true
+		}
+	}
+	return best, ok
+}
+
+// giveBack undoes the moves that turned out not to be needed, the most valuable first, and returns
+// the watts still shed too much.
+func (p *plan) giveBack(taken []move, over Watts) Watts {
+	for _, m := range slices.Backward(taken) {
+		if gap := m.from.cost - m.to.cost; m.load.to == m.to && gap <= over {
+			m.load.to = m.from
+			over -= gap
+		}
+	}
+	return over
+}
+
+// soften lets one of the devices lowered keep the watts shed too much.
+func (p *plan) soften(taken []move, over Watts) Watts {
+	for _, m := range slices.Backward(taken) {
+		l := m.load
+		if l.to != m.to || !p.trimmable(l) {
+			continue
+		}
+		keep, ok := l.d.within(m.to.cost+over, l.at.watts)
+		if ok && keep.watts > m.to.watts && keep.cost > m.to.cost && keep.ths > m.to.ths && p.tier(l, keep) <= m.tier {
+			l.to = keep
+			return over - (keep.cost - m.to.cost)
+		}
+	}
+	return over
+}
+
+// trimmable says that a load can be set to something between its levels now.
+func (p *plan) trimmable(l *load) bool {
+	return l.lower && l.d.trims(p.now) && !l.d.defies()
+}
+
+// trimInstead spares the last device lowered if a few others can give its watts up by trimming, where
+// the overshoot is worth the writes and less hash rate is lost.
+func (p *plan) trimInstead(taken []move, over Watts) []move {
+	for i, m := range slices.Backward(taken) {
+		if m.load.to != m.to {
+			continue
+		}
+		if over < m.load.d.worthwhile() {
+			return taken
+		}
+		trims, lost := p.trims(m.from.cost-m.to.cost-over, func(l *load) bool { return l.to == l.at && l != m.load })
+		if trims == nil || lost >= m.from.ths-m.to.ths {
+			return taken
+		}
+		m.load.to = m.from
+		for _, t := range trims {
+			t.load.to = t.to
+		}
+		return append(slices.Delete(taken, i, i+1), trims...)
+	}
+	return taken
+}
+
+// trims finds a few devices that take continuous targets and can give up need watts together, and the
+// hash rate that costs. Those already trimmed come first, then the least efficient. Nil where they can't.
+func (p *plan) trims(need Watts, usable func(*load) bool) ([]move, float64) {
+	var from []*load
+	for i := range p.loads {
+		l := &p.loads[i]
+		t := l.d.traits
+		if t.Max > 0 && !t.Trim.Restarts && !l.asleep && l.d.last.State == Hashing && p.trimmable(l) && usable(l) &&
+			p.tier(l, level{set: Setting{Kind: HashWatts}}) == 0 {
+			from = append(from, l)
+		}
+	}
+	slices.SortFunc(from, func(a, b *load) int {
+		return cmp.Or(cmp.Compare(a.trimmed(), b.trimmed()),
+			cmp.Compare(a.at.ths/float64(max(a.at.watts, 1)), b.at.ths/float64(max(b.at.watts, 1))),
+			cmp.Compare(b.d.key, a.d.key))
+	})
+	var moves []move
+	var lost float64
+	for _, l := range from[:min(len(from), mostTrims)] {
+		if need <= 0 {
+			break
+		}
+		least := l.d.flight(max(l.d.traits.Min, 1))
+		to, ok := l.d.within(max(least, l.at.cost-need), l.at.watts)
+		if !ok || to.cost >= l.at.cost {
+			continue
+		}
+		need -= l.at.cost - to.cost
+		lost += l.at.ths - to.ths
+		moves = append(moves, move{load: l, from: l.at, to: to})
+	}
+	if need > 0 {
+		return nil, 0
+	}
+	return moves, lost
+}
+
+// trimmed is 0 for a load that is already below full, 1 for one that is not.
+func (l *load) trimmed() int {
+	if n := len(l.levels); n > 0 && l.at.watts < l.levels[n-1].watts {
+		return 0
+	}
+	return 1
+}
+
+// worthwhile is the least change of a running device that is worth a write.
+func (d *Device) worthwhile() Watts { return max(d.traits.Step, (d.Rated()+99)/100) }
+
+// blind is the last resort: devices that do not answer are told to sleep all the same.
+func (p *plan) blind() []Order {
+	var orders []Order
+	for i := range p.loads {
+		d := p.loads[i].d
+		if d.seen && !d.observe && d.unreachable(p.now) && d.traits.CanSleep &&
+			p.now >= d.faults.writeAt && p.now-d.lastWrite >= blindRest {
+			orders = append(orders, Order{Device: d, Setting: Setting{Kind: Sleep}})
+		}
+	}
+	return orders
+}

@@ -1,0 +1,243 @@
+package fit
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// Poll is how often an agent looks at each device.
+	Poll = 5 * time.Second
+	// QuickPoll is how soon after a write should have settled an agent looks whether it did.
+	QuickPoll = time.Second
+
+	// missedPolls make a device unreachable (L5); volatileMissed is how many end the word of a reading
+	// of a sleep that a reboot would undo (liveness h).
+	missedPolls    = 3
+	volatileMissed = 1
+
+	// refusedRest is how long a device is left alone that refused a write; it doubles with each
+	// refusal in a row, up to refusedLongest.
+	refusedRest    = 10 * time.Second
+	refusedLongest = 600 * time.Second
+
+	never = time.Duration(math.MinInt64 / 2)
+)
+
+// Device is what is known of one machine: its newest reading, the writes that may still be taking
+// effect, and the command it should be following. It is used by one goroutine at a time.
+type Device struct {
+	key         string
+	uncertainty Watts // percent on top of estimated watts
+	observe     bool
+	traits      Traits
+	highest     Watts // of its profiles and its range
+
+	last   Reading
+	seen   bool
+	first  time.Duration // At of this run's first reading (L3)
+	missed int
+
+	learned learned
+	prior   Setting // Kind Sleep where it is not known
+
+	standing
+	writes []write
+	// held is the bound before the unsettled writes; it counts until a valid reading replaces it.
+	held Watts
+
+	faults faults
+}
+
+// learned is what readings taught about a machine.
+type learned struct {
+	highest Watts // most ever measured, uncertainty included
+	hashed  bool  // a hashing reading was among them
+	asleep  Watts // newest watts measured asleep, uncertainty included
+	slept   bool
+	over    Watts // measured by target, in thousandths, at least 1000
+	studied bool  // over was learned
+	metered bool  // the newest watts were no estimate
+	health  int   // hash rate by what its traits promise, in twentieths; 0 before the first
+	hashAvg float64
+}
+
+// standing is what was commanded; a refused write puts the former state back.
+type standing struct {
+	command   Setting
+	commanded bool
+	judged    bool // a valid reading was compared with command
+	verified  bool // the newest such reading did not draw above it
+	blind     bool // commanded while nobody could see the device
+	// validFrom is when the last write settles at worst; a reading begun earlier proves nothing (L5).
+	validFrom time.Duration
+	lastWrite time.Duration
+	restarted time.Duration // the last write that restarts mining
+}
+
+// write is a command that may be taking effect until end.
+type write struct {
+	end    time.Duration
+	watts  Watts // the most it can make the device draw
+	former standing
+}
+
+// NewDevice starts tracking a machine. key is its identity, uncertaintyPercent goes on top of watts
+// that its firmware estimates, and observe forbids every order to it.
+func NewDevice(key string, uncertaintyPercent int, observe bool) *Device {
+	return &Device{
+		key: key, uncertainty: Watts(max(uncertaintyPercent, 0)), observe: observe,
+		learned:  learned{over: 1000},
+		standing: standing{validFrom: never, lastWrite: never, restarted: never},
+		faults:   faults{retryAt: never, raiseAt: never, writeAt: never, trimAt: never},
+	}
+}
+
+// Key is the device's identity.
+func (d *Device) Key() string { return d.key }
+
+// Learn takes what the device's driver found it can do.
+func (d *Device) Learn(t Traits) {
+	d.traits, d.highest = t, t.Max
+	for _, m := range t.Modes {
+		d.highest = max(d.highest, m.Watts)
+	}
+}
+
+// Saw takes a successful reading. One begun before the newest known is ignored.
+func (d *Device) Saw(r Reading) {
+	if d.seen && r.At < d.last.At {
+		return
+	}
+	if !d.seen {
+		d.first = r.At
+	}
+	d.seen, d.missed, d.last = true, 0, r
+	if r.HasWatts {
+		d.learned.highest = max(d.learned.highest, d.padded(r))
+		d.learned.hashed = d.learned.hashed || r.State == Hashing
+		d.learned.metered = !r.Estimated
+	}
+	if d.unsettled() {
+		return
+	}
+	d.held, d.blind = 0, false
+	kept := d.writes[:0]
+	for _, w := range d.writes {
+		if w.end > r.At {
+			kept = append(kept, w)
+		}
+	}
+	d.writes = kept
+	d.judge(r)
+	d.study(r)
+}
+
+// Missed counts a poll that failed.
+func (d *Device) Missed(_ time.Duration) { d.missed++ }
+
+// Write says that a setting is about to be sent: from now on it may have happened.
+func (d *Device) Write(at time.Duration, s Setting) {
+	if d.prior.Kind == Sleep {
+		d.prior = d.full()
+	}
+	held, former, t := d.Bound(at), d.standing, d.timing(s)
+	// What an ended write may have done is part of held.
+	kept := d.writes[:0]
+	for _, w := range d.writes {
+		if w.end > at {
+			kept = append(kept, w)
+		}
+	}
+	d.writes = append(kept, write{end: at + t.Worst, watts: d.cost(s), former: former})
+	d.held = held
+	if !d.commanded || s != d.command {
+		d.faults.tries, d.faults.rebooted = 0, false
+	}
+	if s.Kind == Sleep && d.last.State == Failed {
+		d.faults.raiseAt = at + failedRest
+	}
+	d.standing = standing{
+		command: s, commanded: true, blind: d.unreachable(at),
+		validFrom: at + t.Worst, lastWrite: at, restarted: former.restarted,
+	}
+	if t.Restarts && s.Kind != Sleep {
+		d.restarted = at
+	}
+}
+
+// Refused says that the machine surely did not take the last Write. The device is left alone for a
+// while; held stays until the next valid reading, which costs one poll and needs no bookkeeping.
+func (d *Device) Refused(at time.Duration) {
+	if len(d.writes) == 0 {
+		return
+	}
+	n := len(d.writes) - 1
+	d.standing = d.writes[n].former
+	d.writes = d.writes[:n]
+	d.faults.refusals++
+	d.faults.writeAt = at + min(refusedRest<<min(d.faults.refusals-1, 10), refusedLongest)
+}
+
+// Prior is what the device ran before it was first commanded away from it; its Kind is Sleep where
+// that is not known.
+func (d *Device) Prior() Setting { return d.prior }
+
+// SetPrior restores what an earlier run of the agent remembered. Fit never raises a device above it.
+func (d *Device) SetPrior(s Setting) {
+	if s.Kind != Sleep {
+		d.prior = s
+	}
+}
+
+// timing of a setting, from what the device does now; the slower one where that is not certain.
+func (d *Device) timing(s Setting) Timing {
+	t := d.traits
+	switch {
+	case s.Kind == Sleep:
+		return t.Sleep
+	case d.seen && !d.unsettled() && d.last.State == Hashing:
+		return t.Trim
+	case d.seen && !d.unsettled() && d.isAsleep(d.last):
+		return t.Wake
+	default:
+		return Timing{Worst: max(t.Wake.Worst, t.Trim.Worst), Restarts: t.Wake.Restarts || t.Trim.Restarts}
+	}
+}
+
+// study learns from a valid reading how the machine keeps to its targets and its hash rate. It waits
+// until no former run's write can be in flight (L3), so that a ramp teaches nothing.
+func (d *Device) study(r Reading) {
+	if !r.HasWatts {
+		return
+	}
+	if d.isAsleep(r) {
+		d.learned.asleep, d.learned.slept = d.padded(r), true
+		return
+	}
+	if r.State != Hashing || !d.watched() || (d.commanded && !d.verified) {
+		return
+	}
+	if t := d.targetOf(r); t > 0 {
+		ratio := min((r.Watts*1000+t-1)/t, mostOver)
+		d.learned.over, d.learned.studied = max(1000, ratio, d.learned.over-1), true
+	}
+	d.studyHash(r)
+}
+
+// studyHash keeps the share of the promised hash rate in coarse steps, so that noise never changes
+// the order of devices.
+func (d *Device) studyHash(r Reading) {
+	promised := d.promised(d.running())
+	if r.THs <= 0 || promised <= 0 {
+		return
+	}
+	l, share := &d.learned, min(r.THs/promised, 4)
+	if l.health == 0 {
+		l.hashAvg = share
+	}
+	l.hashAvg += (share - l.hashAvg) / 8
+	if math.Abs(l.hashAvg*20-float64(l.health)) > 0.8 {
+		l.health = max(1, int(math.Round(l.hashAvg*20)))
+	}
+}
