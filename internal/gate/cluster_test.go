@@ -71,7 +71,7 @@ func startCluster(t *testing.T) *cluster {
 func newCluster() (*cluster, error) {
 	ctx := context.Background()
 	env := &envtest.Environment{CRDInstallOptions: envtest.CRDInstallOptions{
-		Paths: []string{"../../config/crd/bases/power.counterweight.dev_gpuworkloads.yaml"}, ErrorIfPathMissing: true,
+		Paths: []string{"../../config/crd/bases"}, ErrorIfPathMissing: true,
 	}}
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		env.BinaryAssetsDirectory = "../../bin/k8s"

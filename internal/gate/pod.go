@@ -36,9 +36,12 @@ func Admitted(pod *corev1.Pod) (watts int64, ok bool) {
 
 // OpenPatch returns the one patch that lets a pod in (L6): its gate off, its watts written on it, and its
 // budget's nodes added to its nodeSelector. uid makes it fail (422) on another pod of the same name, and
-// resourceVersion (409) on a pod that changed since it was looked at; both are needed. A nodeSelector key
+// resourceVersion (409) on a pod that changed since it was looked at; it panics where one is empty. A nodeSelector key
 // that the pod has with another value fails the patch as a whole, and the gate stays. Gates of others stay.
 func OpenPatch(uid types.UID, resourceVersion string, watts int64, nodeSelector map[string]string) ([]byte, types.PatchType) {
+	if uid == "" || resourceVersion == "" {
+		panic("gate: a patch without uid and resourceVersion would open any pod of that name")
+	}
 	type gateOff struct {
 		Name  string `json:"name"`
 		Patch string `json:"$patch"`

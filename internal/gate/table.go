@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -74,7 +75,12 @@ func LoadTable(r io.Reader) (*Table, error) {
 		return nil, fmt.Errorf("accelerator table: larger than %d bytes", maxTableBytes)
 	}
 	var f tableFile
-	if err := yaml.UnmarshalStrict(data, &f); err != nil {
+	text, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return nil, fmt.Errorf("accelerator table: %w", err)
+	}
+	unknown, err := json.UnmarshalStrict(text, &f)
+	if err := errors.Join(append(unknown, err)...); err != nil {
 		return nil, fmt.Errorf("accelerator table: %w", err)
 	}
 	if errs := f.validate(); len(errs) > 0 {
