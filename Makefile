@@ -18,7 +18,7 @@ FUZZTIME ?= 20000x
 KUBECTL ?= kubectl
 CONTAINER_TOOL ?= docker
 IMAGE ?= counterweight
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION ?= 0.1.0
 
 ##@ Start here
 
@@ -104,5 +104,7 @@ deploy: ## Install everything (CRDs, RBAC, admission policies, operator) into th
 	$(KUBECTL) apply --server-side -k config/default
 
 .PHONY: uninstall
-uninstall: ## Remove everything. Delete the pools and open the gates first: docs/troubleshooting.md.
+uninstall: ## Remove everything; objects of the four kinds first, while the operator is there to let go of them.
+	$(KUBECTL) delete --ignore-not-found --all --all-namespaces --timeout=10m minerpools,gpuworkloads
+	$(KUBECTL) delete --ignore-not-found --all --timeout=10m curtailmentevents,powerbudgets
 	$(KUBECTL) delete --ignore-not-found -k config/default
