@@ -24,33 +24,37 @@ const (
 // +kubebuilder:validation:XValidation:rule="has(self.limitWatts) != has(self.reduceByWatts)",message="exactly one of spec.limitWatts and spec.reduceByWatts must be set: the limit to keep, or how much less than without the event"
 // +kubebuilder:validation:XValidation:rule="self.start < self.end",message="spec.start must be before spec.end: check the dates and the time zones"
 type CurtailmentEventSpec struct {
-	// budget names the PowerBudget to curtail, e.g. site-a. It can't be changed later.
+	// budget names the PowerBudget to curtail, e.g. site-a. It can't be changed
+	// later.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.budget must be the name of a PowerBudget: lower-case letters, digits, '-' and '.', e.g. site-a"
 	Budget string `json:"budget,omitempty"`
 
-	// limitWatts is the most the budget may draw during the event. Whole watts, e.g. 12M. One of
-	// limitWatts and reduceByWatts is needed.
+	// limitWatts is the most the budget may draw during the event. Whole watts,
+	// e.g. 12M. One of limitWatts and reduceByWatts is needed.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="limitWatts must be whole watts from 0 to 1T, e.g. 12M"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="limitWatts must be whole watts from 0 to 1T, e.g. 12M"
 	LimitWatts *resource.Quantity `json:"limitWatts,omitempty"`
 
-	// reduceByWatts reduces the limit that would otherwise be in force by that much. Whole watts, e.g.
-	// 3M. It lowers the limit and not the draw: a site that draws 5M under its limit may not notice.
+	// reduceByWatts reduces the limit that would otherwise be in force by that
+	// much. Whole watts, e.g. 3M. It lowers the limit and not the draw: a site
+	// that draws 5M under its limit may not notice.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="reduceByWatts must be whole watts from 0 to 1T, e.g. 3M"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="reduceByWatts must be whole watts from 0 to 1T, e.g. 3M"
 	ReduceByWatts *resource.Quantity `json:"reduceByWatts,omitempty"`
 
-	// start is when the event begins, e.g. 2026-07-01T16:00:00Z. The draw is down by then: shedding starts
-	// early enough before.
+	// start is when the event begins, e.g. 2026-07-01T16:00:00Z. The draw is
+	// down by then: shedding starts early enough before.
 	// +required
 	Start metav1.Time `json:"start,omitzero"` //nolint:kubeapilinter // the zero time is omitted, which the schema refuses
 
@@ -74,14 +78,16 @@ type CurtailmentEventSpec struct {
 // CurtailmentEventStatus says how far the event is and what was delivered.
 // +kubebuilder:validation:MinProperties=1
 type CurtailmentEventStatus struct {
-	// conditions are Ready, Scheduled, Active, Met, Ended, and, only while true, Stalled and Reconciling.
+	// conditions are Ready, Scheduled, Active, Met, Ended, and, only while true,
+	// Stalled and Reconciling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
+	// observedGeneration is the metadata.generation this status answers; -1 is
+	// "none yet".
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // never 0: -1 is none yet, and generations start at 1
@@ -92,13 +98,16 @@ type CurtailmentEventStatus struct {
 
 	// baselineWatts is what the budget drew before the event's shedding began.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
 	BaselineWatts *resource.Quantity `json:"baselineWatts,omitempty"`
 
-	// deliveredWatts is how far below the baseline the draw came, 0 where it did not.
+	// deliveredWatts is how far below the baseline the draw came, 0 where it did
+	// not.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
@@ -109,8 +118,9 @@ type CurtailmentEventStatus struct {
 	MetAt *metav1.Time `json:"metAt,omitempty"`
 }
 
-// CurtailmentEvent is one request of the grid to draw less for a while. The budget's limit is lower
-// from start to end, and its pools have shed by start.
+// CurtailmentEvent is one request of the grid to draw less for a while. The
+// budget's limit is lower from start to end, and its pools have shed by
+// start.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=curt,categories=counterweight
@@ -128,7 +138,8 @@ type CurtailmentEventStatus struct {
 type CurtailmentEvent struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// metadata is the standard object metadata. The name is at most 63 characters.
+	// metadata is the standard object metadata. The name is at most 63
+	// characters.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
 

@@ -26,7 +26,8 @@ type Interruptible string
 const (
 	// InterruptibleNever protects running pods.
 	InterruptibleNever Interruptible = "Never"
-	// InterruptibleWhenShort allows eviction when firm load alone is over a limit.
+	// InterruptibleWhenShort allows eviction when firm load alone is over a
+	// limit.
 	InterruptibleWhenShort Interruptible = "WhenShort"
 )
 
@@ -58,82 +59,95 @@ type WorkloadOwner struct {
 	UID types.UID `json:"uid,omitempty"`
 }
 
-// GPUWorkloadSpec says which pods claim watts, how many, and what goes first when they are scarce.
+// GPUWorkloadSpec says which pods claim watts, how many, and what goes first
+// when they are scarce.
 // +kubebuilder:validation:XValidation:rule="has(self.selector) != has(self.owner)",message="exactly one of spec.selector and spec.owner must be set: write selector, and leave owner to the operator"
 // +kubebuilder:validation:XValidation:rule="!has(self.wattsPerPod) || !has(self.wattsPerAccelerator)",message="at most one of spec.wattsPerPod and spec.wattsPerAccelerator may be set: remove one"
 type GPUWorkloadSpec struct {
-	// class of the work: Training (runs to completion) or Inference (serves, and scales with its load).
+	// class of the work: Training (runs to completion) or Inference (serves, and
+	// scales with its load).
 	// +required
 	Class WorkloadClass `json:"class,omitempty"`
 
-	// budget names the PowerBudget to draw from, e.g. hall-1. If left out, the operator places the pods on
-	// a budget with room. An edit counts for pods admitted later.
+	// budget names the PowerBudget to draw from, e.g. hall-1. If left out, the
+	// operator places the pods on a budget with room. An edit counts for pods
+	// admitted later.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.budget must be the name of a PowerBudget: lower-case letters, digits, '-' and '.', e.g. hall-1"
 	Budget string `json:"budget,omitempty"`
 
-	// selector chooses the pods by their labels, e.g. {matchLabels: {app: llama-train}}. A pod's label
-	// power.counterweight.dev/workload wins over it. Either selector or owner is needed.
+	// selector chooses the pods by their labels, e.g. {matchLabels: {app:
+	// llama-train}}. A pod's label power.counterweight.dev/workload wins over
+	// it. Either selector or owner is needed.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && self.matchLabels.size() > 0) || (has(self.matchExpressions) && self.matchExpressions.size() > 0)",message="spec.selector must not be empty, since that would take every pod of the namespace: name a label, e.g. matchLabels: {app: llama-train}"
 	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || self.matchLabels.size() <= 16) && (!has(self.matchExpressions) || self.matchExpressions.size() <= 16)",message="spec.selector must have at most 16 matchLabels and 16 matchExpressions: put one label on the pods instead"
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 
-	// owner is the controller whose pods are meant, as the operator writes it in the GPUWorkloads it
-	// makes by itself. Either selector or owner is needed.
+	// owner is the controller whose pods are meant, as the operator writes it in
+	// the GPUWorkloads it makes by itself. Either selector or owner is needed.
 	// +optional
 	Owner *WorkloadOwner `json:"owner,omitempty"` //nolint:kubeapilinter // nil says that selector is meant
 
-	// wattsPerPod is the most one pod of this workload draws: accelerators, CPUs, fans and its share of
-	// the node. Whole watts, e.g. 10.2k. The larger of this and the operator's accelerator table counts,
-	// unless the budget says declaredWatts: Trusted. Left out, with wattsPerAccelerator too: the table.
+	// wattsPerPod is the most one pod of this workload draws: accelerators,
+	// CPUs, fans and its share of the node. Whole watts, e.g. 10.2k. The larger
+	// of this and the operator's accelerator table counts, unless the budget
+	// says declaredWatts: Trusted. Left out, with wattsPerAccelerator too: the
+	// table.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="wattsPerPod must be whole watts from 0 to 1T, e.g. 10.2k"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="wattsPerPod must be whole watts from 0 to 1T, e.g. 10.2k"
 	WattsPerPod *resource.Quantity `json:"wattsPerPod,omitempty"`
 
-	// wattsPerAccelerator is the same per accelerator a pod asks for. Whole watts, e.g. 1.3k.
+	// wattsPerAccelerator is the same per accelerator a pod asks for. Whole
+	// watts, e.g. 1.3k.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="wattsPerAccelerator must be whole watts from 0 to 1T, e.g. 1.3k"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="wattsPerAccelerator must be whole watts from 0 to 1T, e.g. 1.3k"
 	WattsPerAccelerator *resource.Quantity `json:"wattsPerAccelerator,omitempty"`
 
-	// priority among GPUWorkloads and MinerPools: the highest is served first, then the oldest. -1000000
-	// to 1000000; 0 if left out. Above 0 needs the verb use on priorities.power.counterweight.dev.
+	// priority among GPUWorkloads and MinerPools: the highest is served first,
+	// then the oldest. -1000000 to 1000000; 0 if left out. Above 0 needs the
+	// verb use on priorities.power.counterweight.dev.
 	// +optional
 	// +kubebuilder:validation:Minimum=-1000000
 	// +kubebuilder:validation:Maximum=1000000
 	Priority *int32 `json:"priority,omitempty"`
 
-	// minPods makes a gang: so many pods start together or none does. 1 to 4096; 1 if left out. Does not
-	// work on a StatefulSet with podManagementPolicy: OrderedReady, which shows one pod at a time.
+	// minPods makes a gang: so many pods start together or none does. 1 to 4096;
+	// 1 if left out. Does not work on a StatefulSet with podManagementPolicy:
+	// OrderedReady, which shows one pod at a time.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=4096
 	MinPods int32 `json:"minPods,omitempty"`
 
-	// standbyPods is for how many further pods watts are reserved ahead, so that the next replicas start
-	// at once. 0 to 4096; 0 if left out. Yields to pods that wait with the same or a higher priority.
-	// Above 0 needs the verb use on priorities.power.counterweight.dev.
+	// standbyPods is for how many further pods watts are reserved ahead, so that
+	// the next replicas start at once. 0 to 4096; 0 if left out. Yields to pods
+	// that wait with the same or a higher priority. Above 0 needs the verb use
+	// on priorities.power.counterweight.dev.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=4096
 	StandbyPods *int32 `json:"standbyPods,omitempty"`
 
-	// interruptible says whether running pods may be evicted for power. Never (if left out), or
-	// WhenShort: when AI pods alone are over a limit and the budget says onShortfall: EvictInterruptible.
+	// interruptible says whether running pods may be evicted for power. Never
+	// (if left out), or WhenShort: when AI pods alone are over a limit and the
+	// budget says onShortfall: EvictInterruptible.
 	// +optional
 	Interruptible Interruptible `json:"interruptible,omitempty"`
 
-	// releaseDelaySeconds keeps a pod's watts reserved a while after it ended, since autoscalers flap and
-	// the next run often follows. 0 to 86400; 60 if left out. Yields to pods that wait with the same or a
-	// higher priority.
+	// releaseDelaySeconds keeps a pod's watts reserved a while after it ended,
+	// since autoscalers flap and the next run often follows. 0 to 86400; 60 if
+	// left out. Yields to pods that wait with the same or a higher priority.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=86400
@@ -157,10 +171,11 @@ type Reservation struct {
 
 	// watts held.
 	// +required
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
-	Watts resource.Quantity `json:"watts"` //nolint:kubeapilinter // 0 is what a pod without accelerators holds
+	Watts resource.Quantity `json:"watts"`
 
 	// budget the watts are held on, and on every budget above it.
 	// +required
@@ -168,7 +183,8 @@ type Reservation struct {
 	// +kubebuilder:validation:MaxLength=63
 	Budget string `json:"budget,omitempty"`
 
-	// endedAt is when the pod was seen ended; the watts are let go releaseDelaySeconds later.
+	// endedAt is when the pod was seen ended; the watts are let go
+	// releaseDelaySeconds later.
 	// +optional
 	EndedAt *metav1.Time `json:"endedAt,omitempty"`
 }
@@ -191,25 +207,27 @@ type GPUWorkloadPods struct {
 	Running *int32 `json:"running,omitempty"`
 }
 
-// GPUWorkloadStatus says which pods hold which watts, and why the others wait.
+// GPUWorkloadStatus says which pods hold which watts, and why the others
+// wait.
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="status.epoch never goes back: a newer operator leads",reason=FieldValueForbidden
 type GPUWorkloadStatus struct {
-	// conditions are Ready (governed), PowerReserved (False says why pods wait), and, only while true,
-	// Stalled and Reconciling.
+	// conditions are Ready (governed), PowerReserved (False says why pods wait),
+	// and, only while true, Stalled and Reconciling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
+	// observedGeneration is the metadata.generation this status answers; -1 is
+	// "none yet".
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // never 0: -1 is none yet, and generations start at 1
 
-	// epoch is the number of the operator leader that wrote last; it only grows, so that a leader that
-	// was replaced can write no more.
+	// epoch is the number of the operator leader that wrote last; it only grows,
+	// so that a leader that was replaced can write no more.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	Epoch int64 `json:"epoch,omitempty"`
@@ -220,8 +238,10 @@ type GPUWorkloadStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	Budget string `json:"budget,omitempty"`
 
-	// requestedWatts is what this workload's pods need together, waiting ones included.
+	// requestedWatts is what this workload's pods need together, waiting ones
+	// included.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
@@ -229,6 +249,7 @@ type GPUWorkloadStatus struct {
 
 	// reservedWatts is what is held for it: reservations, and standby pods.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
@@ -246,8 +267,9 @@ type GPUWorkloadStatus struct {
 	Reservations []Reservation `json:"reservations,omitempty"`
 }
 
-// GPUWorkload is the power claim of a set of AI pods: they start once their watts were measured free.
-// Nobody has to write one; accelerator pods without get one made for their controller.
+// GPUWorkload is the power claim of a set of AI pods: they start once their
+// watts were measured free. Nobody has to write one; accelerator pods
+// without get one made for their controller.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,shortName=gpuw,categories=counterweight
@@ -267,7 +289,8 @@ type GPUWorkloadStatus struct {
 type GPUWorkload struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// metadata is the standard object metadata. The name is at most 63 characters.
+	// metadata is the standard object metadata. The name is at most 63
+	// characters.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
 

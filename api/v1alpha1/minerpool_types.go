@@ -14,7 +14,8 @@ type Control string
 const (
 	// ControlManage reads and commands the devices.
 	ControlManage Control = "Manage"
-	// ControlObserve reads and reports; nothing is commanded, and every device counts as rated.
+	// ControlObserve reads and reports; nothing is commanded, and every device
+	// counts as rated.
 	ControlObserve Control = "Observe"
 )
 
@@ -38,9 +39,11 @@ type HostNetwork string
 
 // The values of MinerPool.spec.agent.hostNetwork.
 const (
-	// HostNetworkDisabled puts agent pods on the pod network, where NetworkPolicies hold.
+	// HostNetworkDisabled puts agent pods on the pod network, where
+	// NetworkPolicies hold.
 	HostNetworkDisabled HostNetwork = "Disabled"
-	// HostNetworkEnabled puts agent pods on their node's network; NetworkPolicies do not hold there.
+	// HostNetworkEnabled puts agent pods on their node's network;
+	// NetworkPolicies do not hold there.
 	HostNetworkEnabled HostNetwork = "Enabled"
 )
 
@@ -60,10 +63,11 @@ type FirmwarePort struct {
 
 // MinerDevices says where a pool's devices are and how to speak to them.
 type MinerDevices struct {
-	// addresses of the devices: single addresses, CIDRs of at most 65,536 addresses, or FIRST-LAST, e.g.
-	// ["10.20.0.0/22", "10.21.0.5-10.21.0.90"]. 1 to 256 entries that don't overlap, here or with another
-	// pool. Every address is asked; those that don't answer cost nothing but time, since what counts as
-	// drawn is ratedWatts.
+	// addresses of the devices: single addresses, CIDRs of at most 65,536
+	// addresses, or FIRST-LAST, e.g. ["10.20.0.0/22", "10.21.0.5-10.21.0.90"]. 1
+	// to 256 entries that don't overlap, here or with another pool. Every
+	// address is asked; those that don't answer cost nothing but time, since
+	// what counts as drawn is ratedWatts.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -76,21 +80,23 @@ type MinerDevices struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || self.all(b, a == b || !isCIDR(b) || !cidr(a).containsCIDR(b)))",message="spec.devices.addresses must not overlap: remove the CIDR that lies inside another"
 	Addresses []string `json:"addresses,omitempty"`
 
-	// firmware of the devices: BraiinsOS, LuxOS, or Auto (if left out), which asks each device.
+	// firmware of the devices: BraiinsOS, LuxOS, or Auto (if left out), which
+	// asks each device.
 	// +optional
 	Firmware Firmware `json:"firmware,omitempty"`
 
-	// ports overrides the port a firmware is spoken to on, where a site maps it, e.g.
-	// [{firmware: BraiinsOS, port: 8080}].
+	// ports overrides the port a firmware is spoken to on, where a site maps it,
+	// e.g. [{firmware: BraiinsOS, port: 8080}].
 	// +optional
 	// +listType=map
 	// +listMapKey=firmware
 	// +kubebuilder:validation:MaxItems=16
 	Ports []FirmwarePort `json:"ports,omitempty"`
 
-	// credentialsSecret names a Secret in this namespace with the keys username and password, and
-	// optionally FIRMWARE.username and FIRMWARE.password (e.g. LuxOS.password), which win for that
-	// firmware. If left out, each firmware's factory credentials are used.
+	// credentialsSecret names a Secret in this namespace with the keys username
+	// and password, and optionally FIRMWARE.username and FIRMWARE.password (e.g.
+	// LuxOS.password), which win for that firmware. If left out, each firmware's
+	// factory credentials are used.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -106,35 +112,40 @@ type MinerAgent struct {
 	// +kubebuilder:validation:MaxLength=512
 	Image string `json:"image,omitempty"`
 
-	// imagePullPolicy of the mining pods, as in a container: Always, IfNotPresent or Never.
+	// imagePullPolicy of the mining pods, as in a container: Always,
+	// IfNotPresent or Never.
 	// +optional
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 
-	// resources of the agent container. Left out: requests of 100m CPU and 64Mi, a limit of 256Mi.
+	// resources of the agent container. Left out: requests of 100m CPU and 64Mi,
+	// a limit of 256Mi.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 
-	// nodeSelector of the mining pods: nodes that reach the devices' network, e.g. {miner-vlan: reachable}.
+	// nodeSelector of the mining pods: nodes that reach the devices' network,
+	// e.g. {miner-vlan: reachable}.
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 317 && !format.qualifiedName().validate(k).hasValue() && self[k].size() <= 63)",message="spec.agent.nodeSelector must be node labels as kubectl label takes them, e.g. miner-vlan: reachable"
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
-	// tolerations of the mining pods. Those for not-ready and unreachable nodes (30 s) are added.
+	// tolerations of the mining pods. Those for not-ready and unreachable nodes
+	// (30 s) are added.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
-	// hostNetwork puts the mining pods on their nodes' own network. Disabled (if left out) or Enabled.
-	// Enabled needs a privileged namespace, allows one agent per node, and NetworkPolicies do not hold.
+	// hostNetwork puts the mining pods on their nodes' own network. Disabled (if
+	// left out) or Enabled. Enabled needs a privileged namespace, allows one
+	// agent per node, and NetworkPolicies do not hold.
 	// +optional
 	HostNetwork HostNetwork `json:"hostNetwork,omitempty"`
 
-	// serviceAccountName of the mining pods; the namespace's default if left out. They need no access to
-	// the Kubernetes API, and get no token.
+	// serviceAccountName of the mining pods; the namespace's default if left
+	// out. They need no access to the Kubernetes API, and get no token.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -142,20 +153,23 @@ type MinerAgent struct {
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 }
 
-// MinerPoolSpec says which devices make up a pool, what feeds them and how much they can draw.
+// MinerPoolSpec says which devices make up a pool, what feeds them and how
+// much they can draw.
 // +kubebuilder:validation:XValidation:rule="self.budget == oldSelf.budget",message="spec.budget is immutable: delete this MinerPool and create it under the other budget"
-// +kubebuilder:validation:XValidation:rule="!has(self.floorWatts) || quantity(string(self.floorWatts)).compareTo(quantity(string(self.ratedWatts))) <= 0",message="spec.floorWatts must not be more than spec.ratedWatts: lower the floor"
+// +kubebuilder:validation:XValidation:rule="!has(self.floorWatts) || !isQuantity(string(self.floorWatts)) || !isQuantity(string(self.ratedWatts)) || quantity(string(self.floorWatts)).compareTo(quantity(string(self.ratedWatts))) <= 0",message="spec.floorWatts must not be more than spec.ratedWatts: lower the floor"
 type MinerPoolSpec struct {
-	// budget names the PowerBudget that feeds every device of this pool, e.g. hall-1. It can't be changed
-	// later: devices don't move between feeders by an edit.
+	// budget names the PowerBudget that feeds every device of this pool, e.g.
+	// hall-1. It can't be changed later: devices don't move between feeders by
+	// an edit.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="spec.budget must be the name of a PowerBudget: lower-case letters, digits, '-' and '.', e.g. hall-1"
 	Budget string `json:"budget,omitempty"`
 
-	// control says whether the devices are commanded. Manage (if left out), or Observe: read and report,
-	// command nothing, and count every device at its rated watts.
+	// control says whether the devices are commanded. Manage (if left out), or
+	// Observe: read and report, command nothing, and count every device at its
+	// rated watts.
 	// +optional
 	Control Control `json:"control,omitempty"`
 
@@ -163,40 +177,46 @@ type MinerPoolSpec struct {
 	// +required
 	Devices MinerDevices `json:"devices,omitzero"`
 
-	// devicesPerAgent is how many addresses one mining pod minds, 1 to 1024; 256 if left out.
+	// devicesPerAgent is how many addresses one mining pod minds, 1 to 1024; 256
+	// if left out.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1024
 	DevicesPerAgent int32 `json:"devicesPerAgent,omitempty"`
 
-	// ratedWatts is the most this pool can draw, by nameplate or breaker: an upper bound, never an
-	// average. What of it no device found accounts for counts as drawn, so a value too high leaves watts
-	// unused and a value too low is unsafe. Whole watts, e.g. 3600k.
+	// ratedWatts is the most this pool can draw, by nameplate or breaker: an
+	// upper bound, never an average. What of it no device found accounts for
+	// counts as drawn, so a value too high leaves watts unused and a value too
+	// low is unsafe. Whole watts, e.g. 3600k.
 	// +required
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 1 && quantity(string(self)).asInteger() <= 1000000000000",message="ratedWatts must be whole watts from 1 to 1T, e.g. 3600k"
-	RatedWatts resource.Quantity `json:"ratedWatts"` //nolint:kubeapilinter // the schema refuses 0
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 1 && quantity(string(self)).asInteger() <= 1000000000000",message="ratedWatts must be whole watts from 1 to 1T, e.g. 3600k"
+	RatedWatts resource.Quantity `json:"ratedWatts"`
 
-	// uncertaintyPercent is added to watts that firmware estimates rather than measures. 0 to 100; 5 if
-	// left out.
+	// uncertaintyPercent is added to watts that firmware estimates rather than
+	// measures. 0 to 100; 5 if left out.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	UncertaintyPercent *int32 `json:"uncertaintyPercent,omitempty"`
 
-	// floorWatts of hashing are kept in this pool unless a limit forces less, e.g. for heat that is used.
-	// Whole watts, e.g. 50k; 0 if left out. At most ratedWatts.
+	// floorWatts of hashing are kept in this pool unless a limit forces less,
+	// e.g. for heat that is used. Whole watts, e.g. 50k; 0 if left out. At most
+	// ratedWatts.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="floorWatts must be whole watts from 0 to 1T, e.g. 50k"
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="floorWatts must be whole watts from 0 to 1T, e.g. 50k"
 	FloorWatts *resource.Quantity `json:"floorWatts,omitempty"`
 
-	// priority of this pool against GPUWorkload.spec.priority. -1000000 to 1000000; 0 if left out. An AI
-	// pod of the same or a higher priority takes this pool's watts.
+	// priority of this pool against GPUWorkload.spec.priority. -1000000 to
+	// 1000000; 0 if left out. An AI pod of the same or a higher priority takes
+	// this pool's watts.
 	// +optional
 	// +kubebuilder:validation:Minimum=-1000000
 	// +kubebuilder:validation:Maximum=1000000
@@ -224,7 +244,8 @@ type MinerPoolDevices struct {
 	// +kubebuilder:validation:Minimum=0
 	Sleeping *int32 `json:"sleeping,omitempty"`
 
-	// unreachable devices: no answer to three polls; counted at their rated watts.
+	// unreachable devices: no answer to three polls; counted at their rated
+	// watts.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Unreachable *int32 `json:"unreachable,omitempty"`
@@ -238,14 +259,16 @@ type MinerPoolDevices struct {
 // MinerPoolStatus says what a pool was found to be and how much it may draw.
 // +kubebuilder:validation:MinProperties=1
 type MinerPoolStatus struct {
-	// conditions are Ready, Reachable, Curtailed, and, only while true, Stalled and Reconciling.
+	// conditions are Ready, Reachable, Curtailed, and, only while true, Stalled
+	// and Reconciling.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
+	// observedGeneration is the metadata.generation this status answers; -1 is
+	// "none yet".
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // never 0: -1 is none yet, and generations start at 1
@@ -261,14 +284,16 @@ type MinerPoolStatus struct {
 
 	// leasedWatts is what this pool's agents are allowed to draw together.
 	// +optional
+	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
 	LeasedWatts *resource.Quantity `json:"leasedWatts,omitempty"`
 }
 
-// MinerPool is a set of mining devices (ASICs) fed by one PowerBudget, behind mining pods that lease
-// watts from it. Mining fills what AI pods leave, and gives it back before the next one starts.
+// MinerPool is a set of mining devices (ASICs) fed by one PowerBudget,
+// behind mining pods that lease watts from it. Mining fills what AI pods
+// leave, and gives it back before the next one starts.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,shortName=mpool,categories=counterweight
@@ -289,7 +314,8 @@ type MinerPoolStatus struct {
 type MinerPool struct {
 	metav1.TypeMeta `json:",inline"`
 
-	// metadata is the standard object metadata. The name is at most 45 characters, without dots.
+	// metadata is the standard object metadata. The name is at most 45
+	// characters, without dots.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
 

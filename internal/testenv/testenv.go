@@ -115,7 +115,7 @@ func assetsIn(root string) (string, error) {
 		dir = filepath.Join(root, "bin", "k8s")
 	}
 	for _, name := range binaries {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil { //nolint:gosec // whoever runs the tests says where
 			return "", fmt.Errorf("no %s in %s: run make controlplane (about 8 minutes the first time), or set %s to a directory that has it", name, dir, assetsEnv)
 		}
 	}

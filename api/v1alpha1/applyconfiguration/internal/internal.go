@@ -59,13 +59,29 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: limitWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: reason
       type:
         scalar: string
     - name: reduceByWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: source
       type:
         scalar: string
@@ -77,7 +93,15 @@ var schemaYAML = typed.YAMLObject(`types:
     fields:
     - name: baselineWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: conditions
       type:
         list:
@@ -88,7 +112,15 @@ var schemaYAML = typed.YAMLObject(`types:
           - type
     - name: deliveredWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: metAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -177,10 +209,26 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: numeric
     - name: wattsPerAccelerator
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: wattsPerPod
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
 - name: com.github.counterweight-dev.counterweight.api.v1alpha1.GPUWorkloadStatus
   map:
     fields:
@@ -206,7 +254,15 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.counterweight-dev.counterweight.api.v1alpha1.GPUWorkloadPods
     - name: requestedWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: reservations
       type:
         list:
@@ -217,7 +273,15 @@ var schemaYAML = typed.YAMLObject(`types:
           - uid
     - name: reservedWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
 - name: com.github.counterweight-dev.counterweight.api.v1alpha1.HostNetwork
   scalar: string
 - name: com.github.counterweight-dev.counterweight.api.v1alpha1.Interruptible
@@ -334,13 +398,29 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: numeric
     - name: floorWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: priority
       type:
         scalar: numeric
     - name: ratedWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: uncertaintyPercent
       type:
         scalar: numeric
@@ -363,7 +443,15 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.counterweight-dev.counterweight.api.v1alpha1.MinerPoolDevices
     - name: leasedWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: observedGeneration
       type:
         scalar: numeric
@@ -394,19 +482,43 @@ var schemaYAML = typed.YAMLObject(`types:
     fields:
     - name: baseLoadWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: declaredWatts
       type:
         namedType: com.github.counterweight-dev.counterweight.api.v1alpha1.DeclaredWatts
     - name: headroomWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: leaseSeconds
       type:
         scalar: numeric
     - name: limitWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: marginPercent
       type:
         scalar: numeric
@@ -426,10 +538,26 @@ var schemaYAML = typed.YAMLObject(`types:
     fields:
     - name: availableWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: baseWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: conditions
       type:
         list:
@@ -440,19 +568,43 @@ var schemaYAML = typed.YAMLObject(`types:
           - type
     - name: leasedWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: limitReason
       type:
         namedType: com.github.counterweight-dev.counterweight.api.v1alpha1.LimitReason
     - name: limitWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
     - name: observedGeneration
       type:
         scalar: numeric
     - name: reservedWatts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
 - name: com.github.counterweight-dev.counterweight.api.v1alpha1.Reservation
   map:
     fields:
@@ -470,7 +622,15 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: io.k8s.apimachinery.pkg.types.UID
     - name: watts
       type:
-        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+        scalar: untyped
+        list:
+          elementType:
+            namedType: __untyped_atomic_
+          elementRelationship: atomic
+        map:
+          elementType:
+            namedType: __untyped_deduced_
+          elementRelationship: separable
 - name: com.github.counterweight-dev.counterweight.api.v1alpha1.WorkloadClass
   scalar: string
 - name: com.github.counterweight-dev.counterweight.api.v1alpha1.WorkloadOwner

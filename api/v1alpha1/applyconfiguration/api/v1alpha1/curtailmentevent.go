@@ -17,11 +17,13 @@ import (
 // CurtailmentEventApplyConfiguration represents a declarative configuration of the CurtailmentEvent type for use
 // with apply.
 //
-// CurtailmentEvent is one request of the grid to draw less for a while. The budget's limit is lower
-// from start to end, and its pools have shed by start.
+// CurtailmentEvent is one request of the grid to draw less for a while. The
+// budget's limit is lower from start to end, and its pools have shed by
+// start.
 type CurtailmentEventApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// metadata is the standard object metadata. The name is at most 63 characters.
+	// metadata is the standard object metadata. The name is at most 63
+	// characters.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec is what the grid asks.
 	Spec *CurtailmentEventSpecApplyConfiguration `json:"spec,omitempty"`

@@ -15,16 +15,18 @@ import (
 //
 // CurtailmentEventSpec says what the grid asks, of which budget, and when.
 type CurtailmentEventSpecApplyConfiguration struct {
-	// budget names the PowerBudget to curtail, e.g. site-a. It can't be changed later.
+	// budget names the PowerBudget to curtail, e.g. site-a. It can't be changed
+	// later.
 	Budget *string `json:"budget,omitempty"`
-	// limitWatts is the most the budget may draw during the event. Whole watts, e.g. 12M. One of
-	// limitWatts and reduceByWatts is needed.
+	// limitWatts is the most the budget may draw during the event. Whole watts,
+	// e.g. 12M. One of limitWatts and reduceByWatts is needed.
 	LimitWatts *resource.Quantity `json:"limitWatts,omitempty"`
-	// reduceByWatts reduces the limit that would otherwise be in force by that much. Whole watts, e.g.
-	// 3M. It lowers the limit and not the draw: a site that draws 5M under its limit may not notice.
+	// reduceByWatts reduces the limit that would otherwise be in force by that
+	// much. Whole watts, e.g. 3M. It lowers the limit and not the draw: a site
+	// that draws 5M under its limit may not notice.
 	ReduceByWatts *resource.Quantity `json:"reduceByWatts,omitempty"`
-	// start is when the event begins, e.g. 2026-07-01T16:00:00Z. The draw is down by then: shedding starts
-	// early enough before.
+	// start is when the event begins, e.g. 2026-07-01T16:00:00Z. The draw is
+	// down by then: shedding starts early enough before.
 	Start *v1.Time `json:"start,omitempty"`
 	// end is when the event is over, after start, e.g. 2026-07-01T19:00:00Z.
 	End *v1.Time `json:"end,omitempty"`

@@ -17,15 +17,18 @@ import (
 //
 // CurtailmentEventStatus says how far the event is and what was delivered.
 type CurtailmentEventStatusApplyConfiguration struct {
-	// conditions are Ready, Scheduled, Active, Met, Ended, and, only while true, Stalled and Reconciling.
+	// conditions are Ready, Scheduled, Active, Met, Ended, and, only while true,
+	// Stalled and Reconciling.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
+	// observedGeneration is the metadata.generation this status answers; -1 is
+	// "none yet".
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// state is Scheduled, Active or Ended.
 	State *apiv1alpha1.CurtailmentState `json:"state,omitempty"`
 	// baselineWatts is what the budget drew before the event's shedding began.
 	BaselineWatts *resource.Quantity `json:"baselineWatts,omitempty"`
-	// deliveredWatts is how far below the baseline the draw came, 0 where it did not.
+	// deliveredWatts is how far below the baseline the draw came, 0 where it did
+	// not.
 	DeliveredWatts *resource.Quantity `json:"deliveredWatts,omitempty"`
 	// metAt is when the draw was first under the event's limit.
 	MetAt *metav1.Time `json:"metAt,omitempty"`

@@ -17,11 +17,13 @@ import (
 // GPUWorkloadApplyConfiguration represents a declarative configuration of the GPUWorkload type for use
 // with apply.
 //
-// GPUWorkload is the power claim of a set of AI pods: they start once their watts were measured free.
-// Nobody has to write one; accelerator pods without get one made for their controller.
+// GPUWorkload is the power claim of a set of AI pods: they start once their
+// watts were measured free. Nobody has to write one; accelerator pods
+// without get one made for their controller.
 type GPUWorkloadApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// metadata is the standard object metadata. The name is at most 63 characters.
+	// metadata is the standard object metadata. The name is at most 63
+	// characters.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec is which pods claim watts, and how many.
 	Spec *GPUWorkloadSpecApplyConfiguration `json:"spec,omitempty"`

@@ -14,41 +14,52 @@ import (
 // GPUWorkloadSpecApplyConfiguration represents a declarative configuration of the GPUWorkloadSpec type for use
 // with apply.
 //
-// GPUWorkloadSpec says which pods claim watts, how many, and what goes first when they are scarce.
+// GPUWorkloadSpec says which pods claim watts, how many, and what goes first
+// when they are scarce.
 type GPUWorkloadSpecApplyConfiguration struct {
-	// class of the work: Training (runs to completion) or Inference (serves, and scales with its load).
+	// class of the work: Training (runs to completion) or Inference (serves, and
+	// scales with its load).
 	Class *apiv1alpha1.WorkloadClass `json:"class,omitempty"`
-	// budget names the PowerBudget to draw from, e.g. hall-1. If left out, the operator places the pods on
-	// a budget with room. An edit counts for pods admitted later.
+	// budget names the PowerBudget to draw from, e.g. hall-1. If left out, the
+	// operator places the pods on a budget with room. An edit counts for pods
+	// admitted later.
 	Budget *string `json:"budget,omitempty"`
-	// selector chooses the pods by their labels, e.g. {matchLabels: {app: llama-train}}. A pod's label
-	// power.counterweight.dev/workload wins over it. Either selector or owner is needed.
+	// selector chooses the pods by their labels, e.g. {matchLabels: {app:
+	// llama-train}}. A pod's label power.counterweight.dev/workload wins over
+	// it. Either selector or owner is needed.
 	Selector *v1.LabelSelectorApplyConfiguration `json:"selector,omitempty"`
-	// owner is the controller whose pods are meant, as the operator writes it in the GPUWorkloads it
-	// makes by itself. Either selector or owner is needed.
+	// owner is the controller whose pods are meant, as the operator writes it in
+	// the GPUWorkloads it makes by itself. Either selector or owner is needed.
 	Owner *WorkloadOwnerApplyConfiguration `json:"owner,omitempty"`
-	// wattsPerPod is the most one pod of this workload draws: accelerators, CPUs, fans and its share of
-	// the node. Whole watts, e.g. 10.2k. The larger of this and the operator's accelerator table counts,
-	// unless the budget says declaredWatts: Trusted. Left out, with wattsPerAccelerator too: the table.
+	// wattsPerPod is the most one pod of this workload draws: accelerators,
+	// CPUs, fans and its share of the node. Whole watts, e.g. 10.2k. The larger
+	// of this and the operator's accelerator table counts, unless the budget
+	// says declaredWatts: Trusted. Left out, with wattsPerAccelerator too: the
+	// table.
 	WattsPerPod *resource.Quantity `json:"wattsPerPod,omitempty"`
-	// wattsPerAccelerator is the same per accelerator a pod asks for. Whole watts, e.g. 1.3k.
+	// wattsPerAccelerator is the same per accelerator a pod asks for. Whole
+	// watts, e.g. 1.3k.
 	WattsPerAccelerator *resource.Quantity `json:"wattsPerAccelerator,omitempty"`
-	// priority among GPUWorkloads and MinerPools: the highest is served first, then the oldest. -1000000
-	// to 1000000; 0 if left out. Above 0 needs the verb use on priorities.power.counterweight.dev.
+	// priority among GPUWorkloads and MinerPools: the highest is served first,
+	// then the oldest. -1000000 to 1000000; 0 if left out. Above 0 needs the
+	// verb use on priorities.power.counterweight.dev.
 	Priority *int32 `json:"priority,omitempty"`
-	// minPods makes a gang: so many pods start together or none does. 1 to 4096; 1 if left out. Does not
-	// work on a StatefulSet with podManagementPolicy: OrderedReady, which shows one pod at a time.
+	// minPods makes a gang: so many pods start together or none does. 1 to 4096;
+	// 1 if left out. Does not work on a StatefulSet with podManagementPolicy:
+	// OrderedReady, which shows one pod at a time.
 	MinPods *int32 `json:"minPods,omitempty"`
-	// standbyPods is for how many further pods watts are reserved ahead, so that the next replicas start
-	// at once. 0 to 4096; 0 if left out. Yields to pods that wait with the same or a higher priority.
-	// Above 0 needs the verb use on priorities.power.counterweight.dev.
+	// standbyPods is for how many further pods watts are reserved ahead, so that
+	// the next replicas start at once. 0 to 4096; 0 if left out. Yields to pods
+	// that wait with the same or a higher priority. Above 0 needs the verb use
+	// on priorities.power.counterweight.dev.
 	StandbyPods *int32 `json:"standbyPods,omitempty"`
-	// interruptible says whether running pods may be evicted for power. Never (if left out), or
-	// WhenShort: when AI pods alone are over a limit and the budget says onShortfall: EvictInterruptible.
+	// interruptible says whether running pods may be evicted for power. Never
+	// (if left out), or WhenShort: when AI pods alone are over a limit and the
+	// budget says onShortfall: EvictInterruptible.
 	Interruptible *apiv1alpha1.Interruptible `json:"interruptible,omitempty"`
-	// releaseDelaySeconds keeps a pod's watts reserved a while after it ended, since autoscalers flap and
-	// the next run often follows. 0 to 86400; 60 if left out. Yields to pods that wait with the same or a
-	// higher priority.
+	// releaseDelaySeconds keeps a pod's watts reserved a while after it ended,
+	// since autoscalers flap and the next run often follows. 0 to 86400; 60 if
+	// left out. Yields to pods that wait with the same or a higher priority.
 	ReleaseDelaySeconds *int32 `json:"releaseDelaySeconds,omitempty"`
 }
 

@@ -13,19 +13,22 @@ import (
 // GPUWorkloadStatusApplyConfiguration represents a declarative configuration of the GPUWorkloadStatus type for use
 // with apply.
 //
-// GPUWorkloadStatus says which pods hold which watts, and why the others wait.
+// GPUWorkloadStatus says which pods hold which watts, and why the others
+// wait.
 type GPUWorkloadStatusApplyConfiguration struct {
-	// conditions are Ready (governed), PowerReserved (False says why pods wait), and, only while true,
-	// Stalled and Reconciling.
+	// conditions are Ready (governed), PowerReserved (False says why pods wait),
+	// and, only while true, Stalled and Reconciling.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
+	// observedGeneration is the metadata.generation this status answers; -1 is
+	// "none yet".
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// epoch is the number of the operator leader that wrote last; it only grows, so that a leader that
-	// was replaced can write no more.
+	// epoch is the number of the operator leader that wrote last; it only grows,
+	// so that a leader that was replaced can write no more.
 	Epoch *int64 `json:"epoch,omitempty"`
 	// budget the pods are placed on.
 	Budget *string `json:"budget,omitempty"`
-	// requestedWatts is what this workload's pods need together, waiting ones included.
+	// requestedWatts is what this workload's pods need together, waiting ones
+	// included.
 	RequestedWatts *resource.Quantity `json:"requestedWatts,omitempty"`
 	// reservedWatts is what is held for it: reservations, and standby pods.
 	ReservedWatts *resource.Quantity `json:"reservedWatts,omitempty"`

@@ -17,19 +17,24 @@ import (
 type MinerAgentApplyConfiguration struct {
 	// image of the mining pods; the operator's own --agent-image if left out.
 	Image *string `json:"image,omitempty"`
-	// imagePullPolicy of the mining pods, as in a container: Always, IfNotPresent or Never.
+	// imagePullPolicy of the mining pods, as in a container: Always,
+	// IfNotPresent or Never.
 	ImagePullPolicy *v1.PullPolicy `json:"imagePullPolicy,omitempty"`
-	// resources of the agent container. Left out: requests of 100m CPU and 64Mi, a limit of 256Mi.
+	// resources of the agent container. Left out: requests of 100m CPU and 64Mi,
+	// a limit of 256Mi.
 	Resources *v1.ResourceRequirements `json:"resources,omitempty"`
-	// nodeSelector of the mining pods: nodes that reach the devices' network, e.g. {miner-vlan: reachable}.
+	// nodeSelector of the mining pods: nodes that reach the devices' network,
+	// e.g. {miner-vlan: reachable}.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
-	// tolerations of the mining pods. Those for not-ready and unreachable nodes (30 s) are added.
+	// tolerations of the mining pods. Those for not-ready and unreachable nodes
+	// (30 s) are added.
 	Tolerations []v1.Toleration `json:"tolerations,omitempty"`
-	// hostNetwork puts the mining pods on their nodes' own network. Disabled (if left out) or Enabled.
-	// Enabled needs a privileged namespace, allows one agent per node, and NetworkPolicies do not hold.
+	// hostNetwork puts the mining pods on their nodes' own network. Disabled (if
+	// left out) or Enabled. Enabled needs a privileged namespace, allows one
+	// agent per node, and NetworkPolicies do not hold.
 	HostNetwork *apiv1alpha1.HostNetwork `json:"hostNetwork,omitempty"`
-	// serviceAccountName of the mining pods; the namespace's default if left out. They need no access to
-	// the Kubernetes API, and get no token.
+	// serviceAccountName of the mining pods; the namespace's default if left
+	// out. They need no access to the Kubernetes API, and get no token.
 	ServiceAccountName *string `json:"serviceAccountName,omitempty"`
 }
 

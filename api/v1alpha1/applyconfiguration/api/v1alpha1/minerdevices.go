@@ -14,19 +14,22 @@ import (
 //
 // MinerDevices says where a pool's devices are and how to speak to them.
 type MinerDevicesApplyConfiguration struct {
-	// addresses of the devices: single addresses, CIDRs of at most 65,536 addresses, or FIRST-LAST, e.g.
-	// ["10.20.0.0/22", "10.21.0.5-10.21.0.90"]. 1 to 256 entries that don't overlap, here or with another
-	// pool. Every address is asked; those that don't answer cost nothing but time, since what counts as
-	// drawn is ratedWatts.
+	// addresses of the devices: single addresses, CIDRs of at most 65,536
+	// addresses, or FIRST-LAST, e.g. ["10.20.0.0/22", "10.21.0.5-10.21.0.90"]. 1
+	// to 256 entries that don't overlap, here or with another pool. Every
+	// address is asked; those that don't answer cost nothing but time, since
+	// what counts as drawn is ratedWatts.
 	Addresses []string `json:"addresses,omitempty"`
-	// firmware of the devices: BraiinsOS, LuxOS, or Auto (if left out), which asks each device.
+	// firmware of the devices: BraiinsOS, LuxOS, or Auto (if left out), which
+	// asks each device.
 	Firmware *apiv1alpha1.Firmware `json:"firmware,omitempty"`
-	// ports overrides the port a firmware is spoken to on, where a site maps it, e.g.
-	// [{firmware: BraiinsOS, port: 8080}].
+	// ports overrides the port a firmware is spoken to on, where a site maps it,
+	// e.g. [{firmware: BraiinsOS, port: 8080}].
 	Ports []FirmwarePortApplyConfiguration `json:"ports,omitempty"`
-	// credentialsSecret names a Secret in this namespace with the keys username and password, and
-	// optionally FIRMWARE.username and FIRMWARE.password (e.g. LuxOS.password), which win for that
-	// firmware. If left out, each firmware's factory credentials are used.
+	// credentialsSecret names a Secret in this namespace with the keys username
+	// and password, and optionally FIRMWARE.username and FIRMWARE.password (e.g.
+	// LuxOS.password), which win for that firmware. If left out, each firmware's
+	// factory credentials are used.
 	CredentialsSecret *string `json:"credentialsSecret,omitempty"`
 }
 

@@ -17,11 +17,13 @@ import (
 // MinerPoolApplyConfiguration represents a declarative configuration of the MinerPool type for use
 // with apply.
 //
-// MinerPool is a set of mining devices (ASICs) fed by one PowerBudget, behind mining pods that lease
-// watts from it. Mining fills what AI pods leave, and gives it back before the next one starts.
+// MinerPool is a set of mining devices (ASICs) fed by one PowerBudget,
+// behind mining pods that lease watts from it. Mining fills what AI pods
+// leave, and gives it back before the next one starts.
 type MinerPoolApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// metadata is the standard object metadata. The name is at most 45 characters, without dots.
+	// metadata is the standard object metadata. The name is at most 45
+	// characters, without dots.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec is the devices, what feeds them and how much they can draw.
 	Spec *MinerPoolSpecApplyConfiguration `json:"spec,omitempty"`

@@ -16,7 +16,8 @@ type MinerPoolDevicesApplyConfiguration struct {
 	Hashing *int32 `json:"hashing,omitempty"`
 	// sleeping devices: verified asleep.
 	Sleeping *int32 `json:"sleeping,omitempty"`
-	// unreachable devices: no answer to three polls; counted at their rated watts.
+	// unreachable devices: no answer to three polls; counted at their rated
+	// watts.
 	Unreachable *int32 `json:"unreachable,omitempty"`
 	// stuck devices: they answer, but do not do what they were told.
 	Stuck *int32 `json:"stuck,omitempty"`

@@ -13,30 +13,37 @@ import (
 // MinerPoolSpecApplyConfiguration represents a declarative configuration of the MinerPoolSpec type for use
 // with apply.
 //
-// MinerPoolSpec says which devices make up a pool, what feeds them and how much they can draw.
+// MinerPoolSpec says which devices make up a pool, what feeds them and how
+// much they can draw.
 type MinerPoolSpecApplyConfiguration struct {
-	// budget names the PowerBudget that feeds every device of this pool, e.g. hall-1. It can't be changed
-	// later: devices don't move between feeders by an edit.
+	// budget names the PowerBudget that feeds every device of this pool, e.g.
+	// hall-1. It can't be changed later: devices don't move between feeders by
+	// an edit.
 	Budget *string `json:"budget,omitempty"`
-	// control says whether the devices are commanded. Manage (if left out), or Observe: read and report,
-	// command nothing, and count every device at its rated watts.
+	// control says whether the devices are commanded. Manage (if left out), or
+	// Observe: read and report, command nothing, and count every device at its
+	// rated watts.
 	Control *apiv1alpha1.Control `json:"control,omitempty"`
 	// devices says where the devices are and how to speak to them.
 	Devices *MinerDevicesApplyConfiguration `json:"devices,omitempty"`
-	// devicesPerAgent is how many addresses one mining pod minds, 1 to 1024; 256 if left out.
+	// devicesPerAgent is how many addresses one mining pod minds, 1 to 1024; 256
+	// if left out.
 	DevicesPerAgent *int32 `json:"devicesPerAgent,omitempty"`
-	// ratedWatts is the most this pool can draw, by nameplate or breaker: an upper bound, never an
-	// average. What of it no device found accounts for counts as drawn, so a value too high leaves watts
-	// unused and a value too low is unsafe. Whole watts, e.g. 3600k.
+	// ratedWatts is the most this pool can draw, by nameplate or breaker: an
+	// upper bound, never an average. What of it no device found accounts for
+	// counts as drawn, so a value too high leaves watts unused and a value too
+	// low is unsafe. Whole watts, e.g. 3600k.
 	RatedWatts *resource.Quantity `json:"ratedWatts,omitempty"`
-	// uncertaintyPercent is added to watts that firmware estimates rather than measures. 0 to 100; 5 if
-	// left out.
+	// uncertaintyPercent is added to watts that firmware estimates rather than
+	// measures. 0 to 100; 5 if left out.
 	UncertaintyPercent *int32 `json:"uncertaintyPercent,omitempty"`
-	// floorWatts of hashing are kept in this pool unless a limit forces less, e.g. for heat that is used.
-	// Whole watts, e.g. 50k; 0 if left out. At most ratedWatts.
+	// floorWatts of hashing are kept in this pool unless a limit forces less,
+	// e.g. for heat that is used. Whole watts, e.g. 50k; 0 if left out. At most
+	// ratedWatts.
 	FloorWatts *resource.Quantity `json:"floorWatts,omitempty"`
-	// priority of this pool against GPUWorkload.spec.priority. -1000000 to 1000000; 0 if left out. An AI
-	// pod of the same or a higher priority takes this pool's watts.
+	// priority of this pool against GPUWorkload.spec.priority. -1000000 to
+	// 1000000; 0 if left out. An AI pod of the same or a higher priority takes
+	// this pool's watts.
 	Priority *int32 `json:"priority,omitempty"`
 	// agent says how the mining pods that speak to the devices run.
 	Agent *MinerAgentApplyConfiguration `json:"agent,omitempty"`

@@ -15,9 +15,11 @@ import (
 //
 // MinerPoolStatus says what a pool was found to be and how much it may draw.
 type MinerPoolStatusApplyConfiguration struct {
-	// conditions are Ready, Reachable, Curtailed, and, only while true, Stalled and Reconciling.
+	// conditions are Ready, Reachable, Curtailed, and, only while true, Stalled
+	// and Reconciling.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
+	// observedGeneration is the metadata.generation this status answers; -1 is
+	// "none yet".
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// agents is how many mining pods this pool is split over.
 	Agents *int32 `json:"agents,omitempty"`

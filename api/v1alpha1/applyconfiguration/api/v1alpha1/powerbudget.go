@@ -17,11 +17,13 @@ import (
 // PowerBudgetApplyConfiguration represents a declarative configuration of the PowerBudget type for use
 // with apply.
 //
-// PowerBudget is one electrical node: a site's grid connection, a feeder, a PDU, a row of racks. Budgets
-// form a tree; at every one of them base load, miners and AI pods together stay under the limit.
+// PowerBudget is one electrical node: a site's grid connection, a feeder, a
+// PDU, a row of racks. Budgets form a tree; at every one of them base load,
+// miners and AI pods together stay under the limit.
 type PowerBudgetApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
-	// metadata is the standard object metadata. The name is at most 63 characters.
+	// metadata is the standard object metadata. The name is at most 63
+	// characters.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec is what the site allows.
 	Spec *PowerBudgetSpecApplyConfiguration `json:"spec,omitempty"`

@@ -13,39 +13,49 @@ import (
 // PowerBudgetSpecApplyConfiguration represents a declarative configuration of the PowerBudgetSpec type for use
 // with apply.
 //
-// PowerBudgetSpec says how many watts one electrical node may draw, and who it feeds.
+// PowerBudgetSpec says how many watts one electrical node may draw, and who
+// it feeds.
 type PowerBudgetSpecApplyConfiguration struct {
-	// parent names the PowerBudget that feeds this one, e.g. site-a. What is drawn here counts there too.
-	// Leave it out on a root (the grid connection). It can't be changed, added or removed later.
+	// parent names the PowerBudget that feeds this one, e.g. site-a. What is
+	// drawn here counts there too. Leave it out on a root (the grid connection).
+	// It can't be changed, added or removed later.
 	Parent *string `json:"parent,omitempty"`
-	// limitWatts is the most that everything under this budget may draw together: base load, miners and
-	// AI pods. Whole watts from 0 to 1T, e.g. 20M, 3.5k or 10200. It may be more than the parent's, and
-	// siblings may add up to more than their parent: the smallest limit on the way up counts.
+	// limitWatts is the most that everything under this budget may draw
+	// together: base load, miners and AI pods. Whole watts from 0 to 1T, e.g.
+	// 20M, 3.5k or 10200. It may be more than the parent's, and siblings may add
+	// up to more than their parent: the smallest limit on the way up counts.
 	LimitWatts *resource.Quantity `json:"limitWatts,omitempty"`
-	// marginPercent of limitWatts is never used: room for metering error, transients and devices that
-	// forget over a reboot that they slept. 0 to 50; 2 if left out.
+	// marginPercent of limitWatts is never used: room for metering error,
+	// transients and devices that forget over a reboot that they slept. 0 to 50;
+	// 2 if left out.
 	MarginPercent *int32 `json:"marginPercent,omitempty"`
-	// baseLoadWatts is what nobody here controls: cooling, network, idle nodes. It is counted as drawn
-	// wherever no meter says more. Whole watts, e.g. 400k; 0 if left out. At most limitWatts.
+	// baseLoadWatts is what nobody here controls: cooling, network, idle nodes.
+	// It is counted as drawn wherever no meter says more. Whole watts, e.g.
+	// 400k; 0 if left out. At most limitWatts.
 	BaseLoadWatts *resource.Quantity `json:"baseLoadWatts,omitempty"`
-	// headroomWatts is kept free of mining, so that the next AI pods start at once instead of waiting for
-	// miners to stop. Whole watts, e.g. 200k; 0 if left out.
+	// headroomWatts is kept free of mining, so that the next AI pods start at
+	// once instead of waiting for miners to stop. Whole watts, e.g. 200k; 0 if
+	// left out.
 	HeadroomWatts *resource.Quantity `json:"headroomWatts,omitempty"`
-	// nodeSelector is the labels of the nodes this budget feeds, e.g. {hall: one}. A pod admitted here is
-	// pinned to them, so its watts are drawn where they were reserved. Leave it out on a budget that
-	// feeds no accelerator nodes of its own.
+	// nodeSelector is the labels of the nodes this budget feeds, e.g. {hall:
+	// one}. A pod admitted here is pinned to them, so its watts are drawn where
+	// they were reserved. Leave it out on a budget that feeds no accelerator
+	// nodes of its own.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
-	// leaseSeconds is how long a mining agent may go on drawing without hearing from the operator; then
-	// it sheds to its floor. 15 to 600; 120 if left out. Longer survives longer outages of the operator;
-	// it delays nothing else, since a planned fall of the limit is obeyed either way.
+	// leaseSeconds is how long a mining agent may go on drawing without hearing
+	// from the operator; then it sheds to its floor. 15 to 600; 120 if left out.
+	// Longer survives longer outages of the operator; it delays nothing else,
+	// since a planned fall of the limit is obeyed either way.
 	LeaseSeconds *int32 `json:"leaseSeconds,omitempty"`
-	// declaredWatts says how a GPUWorkload's own wattsPerPod or wattsPerAccelerator counts here.
-	// TableFloor (if left out): the larger of the claim and the operator's accelerator table. Trusted: the
-	// claim, even if the table says more; for sites that cap their accelerators' power.
+	// declaredWatts says how a GPUWorkload's own wattsPerPod or
+	// wattsPerAccelerator counts here. TableFloor (if left out): the larger of
+	// the claim and the operator's accelerator table. Trusted: the claim, even
+	// if the table says more; for sites that cap their accelerators' power.
 	DeclaredWatts *apiv1alpha1.DeclaredWatts `json:"declaredWatts,omitempty"`
-	// onShortfall says what to do when base load and AI pods alone are over the limit, with mining
-	// already at its floor. Protect (if left out): say so and evict nobody. EvictInterruptible: evict pods
-	// of GPUWorkloads with interruptible: WhenShort, lowest priority first, until the rest fits.
+	// onShortfall says what to do when base load and AI pods alone are over the
+	// limit, with mining already at its floor. Protect (if left out): say so and
+	// evict nobody. EvictInterruptible: evict pods of GPUWorkloads with
+	// interruptible: WhenShort, lowest priority first, until the rest fits.
 	OnShortfall *apiv1alpha1.OnShortfall `json:"onShortfall,omitempty"`
 }
 

@@ -14,26 +14,30 @@ import (
 // PowerBudgetStatusApplyConfiguration represents a declarative configuration of the PowerBudgetStatus type for use
 // with apply.
 //
-// PowerBudgetStatus says who has which watts, as decided; live watts are metrics.
+// PowerBudgetStatus says who has which watts, as decided; live watts are
+// metrics.
 type PowerBudgetStatusApplyConfiguration struct {
-	// conditions are Ready, WithinLimit, and, only while true, Stalled and Reconciling.
+	// conditions are Ready, WithinLimit, and, only while true, Stalled and
+	// Reconciling.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// observedGeneration is the metadata.generation this status answers; -1 is "none yet".
+	// observedGeneration is the metadata.generation this status answers; -1 is
+	// "none yet".
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// limitWatts is the limit in force now: the smallest of spec, active curtailment and the limits
-	// above, less the margin.
+	// limitWatts is the limit in force now: the smallest of spec, active
+	// curtailment and the limits above, less the margin.
 	LimitWatts *resource.Quantity `json:"limitWatts,omitempty"`
 	// limitReason says what set limitWatts: Spec, Curtailment, or ParentLimit.
 	LimitReason *apiv1alpha1.LimitReason `json:"limitReason,omitempty"`
-	// reservedWatts is what AI pods hold here and below, admitted or about to be.
+	// reservedWatts is what AI pods hold here and below, admitted or about to
+	// be.
 	ReservedWatts *resource.Quantity `json:"reservedWatts,omitempty"`
 	// leasedWatts is what miners here and below are allowed to draw.
 	LeasedWatts *resource.Quantity `json:"leasedWatts,omitempty"`
 	// baseWatts is the base load counted here and below.
 	BaseWatts *resource.Quantity `json:"baseWatts,omitempty"`
-	// availableWatts is what further AI pods could be given here once mining has shed all it can:
-	// limitWatts less baseWatts, reservedWatts and what the miners draw asleep or can't give up; never
-	// below 0.
+	// availableWatts is what further AI pods could be given here once mining has
+	// shed all it can: limitWatts less baseWatts, reservedWatts and what the
+	// miners draw asleep or can't give up; never below 0.
 	AvailableWatts *resource.Quantity `json:"availableWatts,omitempty"`
 }
 

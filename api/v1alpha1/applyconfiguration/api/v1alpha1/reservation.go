@@ -24,7 +24,8 @@ type ReservationApplyConfiguration struct {
 	Watts *resource.Quantity `json:"watts,omitempty"`
 	// budget the watts are held on, and on every budget above it.
 	Budget *string `json:"budget,omitempty"`
-	// endedAt is when the pod was seen ended; the watts are let go releaseDelaySeconds later.
+	// endedAt is when the pod was seen ended; the watts are let go
+	// releaseDelaySeconds later.
 	EndedAt *v1.Time `json:"endedAt,omitempty"`
 }
 
