@@ -55,24 +55,29 @@ lengths() {
 		awk -v max=$max_lines '$2 != "total" && $1 > max {print $2 ": " $1 " lines, more than " max; bad = 1} END {exit bad}'
 }
 
+papers() { git ls-files --cached --others --exclude-standard -- '*.md'; }
+
 # Relative links in Markdown lead to files that are there.
 links() {
 	local bad=0 page target
-	while IFS=$'\t' read -r page target; do
-		if [ ! -e "$(dirname "$page")/$target" ]; then
-			echo "$page: link to $target, which is not there"
-			bad=1
-		fi
-	done < <(git ls-files --cached --others --exclude-standard -- '*.md' | while read -r page; do
-		grep -oE '\]\([^)#: ]+' "$page" | sed "s|^](|$page	|" || true
-	done)
+	while read -r page; do
+		while read -r target; do
+			if [ ! -e "$(dirname "$page")/$target" ]; then
+				echo "$page: link to $target, which is not there"
+				bad=1
+			fi
+		done < <(grep -oE '\]\([^)]+\)' "$page" | sed -E 's/^\]\(//; s/\)$//; s/#.*//' | grep -vE '^$|^[a-z]+:' || true)
+	done < <(papers)
 	return $bad
 }
 
-# Targets that the papers tell people to type exist.
+# What the papers tell people to type with make is there: in code, fenced or between backticks.
 targets() {
 	local bad=0 target
-	for target in $(grep -rhoE '`make [a-z]+' README.md CONTRIBUTING.md docs | awk '{print $2}' | sort -u); do
+	for target in $(papers | xargs awk '
+		/^```/ {fenced = !fenced; next}
+		fenced && /^make [a-z]/ {print $2}
+		{line = $0; while (match(line, /`make [a-z-]+/)) {print substr(line, RSTART + 6, RLENGTH - 6); line = substr(line, RSTART + RLENGTH)}}' | sort -u); do
 		if ! grep -qE "^$target:" Makefile; then
 			echo "the papers say 'make $target', the Makefile has no such target"
 			bad=1
