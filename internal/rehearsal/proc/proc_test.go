@@ -100,7 +100,7 @@ func TestStoppedServiceStaysStopped(t *testing.T) {
 func TestRestartDelays(t *testing.T) {
 	want := []time.Duration{1, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second, 5 * time.Minute, 5 * time.Minute}
 	for n, w := range want {
-		if got := KubeletRestart.delay(n); got != w {
+		if got := KubeletRestart.Delay(n); got != w {
 			t.Errorf("restart %d: want %s, got %s", n, w, got)
 		}
 	}

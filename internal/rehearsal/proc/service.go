@@ -14,8 +14,8 @@ type Restart struct{ First, Next, Max time.Duration }
 // KubeletRestart is how a kubelet does it: at once, then 10 s, 20 s and so on to 5 minutes.
 var KubeletRestart = Restart{First: 1, Next: 10 * time.Second, Max: 5 * time.Minute}
 
-// delay before restart n, counted from 0.
-func (r Restart) delay(n int) time.Duration {
+// Delay before restart n, counted from 0.
+func (r Restart) Delay(n int) time.Duration {
 	if n == 0 {
 		return r.First
 	}
@@ -93,7 +93,7 @@ func (s *Service) follow(p *Process) {
 	s.mu.Lock()
 	stopped := s.stopped
 	if !stopped && s.restart.First > 0 && s.process == p {
-		s.again = time.AfterFunc(s.restart.delay(s.restarts), func() { _ = s.Start() })
+		s.again = time.AfterFunc(s.restart.Delay(s.restarts), func() { _ = s.Start() })
 		s.restarts++
 	}
 	s.mu.Unlock()
