@@ -46,7 +46,7 @@ func TestEnvironmentIsWhatAKubeletMakesOfIt(t *testing.T) {
 			{Name: "HTTP", Value: ":8082"},
 			{Name: "ANY", Value: "0.0.0.0:9000"},
 			{Name: "TLS", Value: "/etc/tls"},
-			{Name: "CERT", Value: "/etc/tls/tls.crt,/etc/tlsx/y,/etc/tls"},
+			{Name: "CERT", Value: "/etc/tls/tls.crt,/etc/tlsx/y,/etc/tls,/opt/etc/tls"},
 			{Name: "LITERAL", Value: "$$(IP) $(NOBODY)"},
 			{Name: "KEY", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: "k"}}},
 			{Name: "MAYBE", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "none"}, Key: "k", Optional: new(true)}}},
@@ -64,7 +64,7 @@ func TestEnvironmentIsWhatAKubeletMakesOfIt(t *testing.T) {
 	}
 	want := []string{
 		"X_pool=hall", "IP=127.0.10.7", "UID=u-1", "LABEL=label", "LISTEN=127.0.10.7:7443", "HTTP=127.0.10.7:8082",
-		"ANY=127.0.10.7:9000", "TLS=/d/tls", "CERT=/d/tls/tls.crt,/d/etc/tlsx/y,/d/tls", "LITERAL=$(IP) $(NOBODY)", "KEY=v",
+		"ANY=127.0.10.7:9000", "TLS=/d/tls", "CERT=/d/tls/tls.crt,/d/etc/tlsx/y,/d/tls,/opt/etc/tls", "LITERAL=$(IP) $(NOBODY)", "KEY=v",
 		"GOMEMLIMIT=67108864",
 	}
 	if diff := cmp.Diff(want, env); diff != "" {

@@ -269,7 +269,7 @@ func (s *stage) deleted(pod *corev1.Pod) {
 		s.t.Errorf("want a graceful end, got exit code %d", code)
 	}
 	held := s.pod(pod.Name, func(p *corev1.Pod) bool { return p != nil && p.DeletionGracePeriodSeconds != nil && *p.DeletionGracePeriodSeconds == 0 })
-	if len(held.Finalizers) != 1 || !terminatedAll(held) {
+	if len(held.Finalizers) != 1 || !terminatedAll(held) || held.Status.Phase != corev1.PodSucceeded {
 		s.t.Errorf("finalizers %v, status %+v", held.Finalizers, held.Status)
 	}
 	held.Finalizers = nil
