@@ -52,6 +52,7 @@ type Agent struct {
 	flying      [tasks]int
 	letting     int // writes still in flight to addresses that were let go
 	wakes       wakePace
+	waking      time.Duration // when a wake that was held back may start; 0 none
 	fitted      time.Duration // last fit
 	until       time.Duration // when the allowance of the last fit ends by itself; 0 never
 	dirty       bool          // something changed since the last fit

@@ -92,7 +92,7 @@ func (a *Agent) remember(m *machine, prior string) {
 // one.
 func (a *Agent) found(now time.Duration, s *slot, driver miner.Driver, id miner.Identity) {
 	s.driver, s.tries, s.identify, s.regular = driver, 0, false, now
-	s.reason, s.message = "", ""
+	s.looking = failure{}
 	key := keyOf(id, s.addr)
 	if other := a.keys[key]; other != nil && other != s && !other.machine.lost(now) {
 		key += "@" + s.addr.String() // two machines of one identity, or one at two addresses: count both

@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/fit"
@@ -21,7 +23,7 @@ const (
 
 // atOnce bounds the operations of each kind in flight, so that a dead network costs sockets and not the
 // machine; applies are bounded by the number of machines an agent has.
-var atOnce = [tasks]int{opening: 256, identifying: 64, reading: 64, applying: 512}
+var atOnce = [tasks]int{opening: 256, identifying: 64, reading: 192, applying: 512}
 
 // begin runs work at a slot in a goroutine of its own, and what it answers in the loop. A slot has one
 // operation at a time: a machine that hangs holds up nobody else.
@@ -50,12 +52,17 @@ func (a *Agent) begin(ctx context.Context, now time.Duration, s *slot, t task, l
 	return o
 }
 
-// look starts the operations that are due.
+// look starts the operations that are due, the longest due first: with more due than may be in flight,
+// each slot has its turn.
 func (a *Agent) look(ctx context.Context, now time.Duration) {
+	var due []*slot
 	for _, s := range a.slots {
-		if s.op != nil || s.nextLook() > now {
-			continue
+		if s.op == nil && s.nextLook() <= now {
+			due = append(due, s)
 		}
+	}
+	slices.SortStableFunc(due, func(x, y *slot) int { return cmp.Compare(x.nextLook(), y.nextLook()) })
+	for _, s := range due {
 		switch {
 		case s.driver == nil && a.flying[opening] < atOnce[opening]:
 			a.open(ctx, now, s)
@@ -117,7 +124,7 @@ func (a *Agent) open(ctx context.Context, now time.Duration, s *slot) {
 				a.found(now, s, driver, id)
 				return
 			}
-			s.fail(err)
+			s.looking = failed(err)
 			if s.machine == nil {
 				s.backOff(now)
 				return
@@ -158,7 +165,7 @@ func (a *Agent) read(ctx context.Context, now time.Duration, s *slot) {
 			switch {
 			case s.machine == nil || s.driver != driver || o.cancelled && err != nil:
 			case err != nil:
-				s.fail(err)
+				s.looking = failed(err)
 				a.miss(now, s)
 				if errors.Is(err, miner.ErrNotThisFirmware) {
 					s.driver, s.regular = nil, now
@@ -178,7 +185,7 @@ func (a *Agent) saw(s *slot, r fit.Reading) {
 		a.urgent = true
 		a.cfg.Log.Info("A machine restarted", "device", m.key, "address", s.addr.String(), "state", r.State)
 	}
-	s.reason, s.message = "", ""
+	s.looking = failure{}
 	a.urgent = a.urgent || len(m.marks) > 0
 	m.saw(r)
 	a.renew(m)

@@ -30,21 +30,25 @@ const (
 // errLate: the lease that allowed a raise was over before the raise left.
 var errLate = errors.New("the lease was over before the order left")
 
-// wakePace lets wakesPerSecond wakes start in each second.
+// wakePace lets at most wakesPerSecond wakes start in any second.
 type wakePace struct {
-	since   time.Duration
-	started int
+	starts [wakesPerSecond]time.Duration // a ring; oldest at next
+	next   int
+	begun  int
 }
 
-func (p *wakePace) take(now time.Duration) bool {
-	if now-p.since >= time.Second {
-		p.since, p.started = now, 0
+// freeAt is when the next wake may start.
+func (p *wakePace) freeAt() time.Duration {
+	if p.begun < wakesPerSecond {
+		return 0
 	}
-	if p.started == wakesPerSecond {
-		return false
-	}
-	p.started++
-	return true
+	return p.starts[p.next] + time.Second
+}
+
+func (p *wakePace) take(now time.Duration) {
+	p.starts[p.next] = now
+	p.next = (p.next + 1) % wakesPerSecond
+	p.begun++
 }
 
 // fitDue says whether the orders have to be thought over now.
@@ -61,6 +65,9 @@ func (a *Agent) nextFit() time.Duration {
 	if a.until > 0 {
 		next = min(next, a.until)
 	}
+	if a.waking > 0 {
+		next = min(next, a.waking)
+	}
 	return next
 }
 
@@ -68,7 +75,7 @@ func (a *Agent) nextFit() time.Duration {
 func (a *Agent) fit(ctx context.Context, now time.Duration) {
 	a.fitted, a.dirty, a.urgent, a.news = now, false, false, true
 	allowance := a.holder.Allowance(now)
-	a.until = allowance.Until
+	a.until, a.waking = allowance.Until, 0
 	a.enter(allowance)
 	if a.assignment.Observe {
 		return
@@ -152,8 +159,12 @@ func (a *Agent) order(ctx context.Context, now time.Duration, o fit.Order, allow
 	if allowance.Mode == lease.Leased && !fit.Allowed(a.devices(all), o, fit.Watts(allowance.Watts), now) {
 		return
 	}
-	if s.machine.wakes(o.Setting) && !a.wakes.take(now) {
-		return
+	if s.machine.wakes(o.Setting) {
+		if free := a.wakes.freeAt(); now < free {
+			a.waking = free
+			return
+		}
+		a.wakes.take(now)
 	}
 	a.apply(ctx, now, s, o.Setting, raises, allowance.Until)
 }
@@ -188,13 +199,17 @@ func (a *Agent) apply(ctx context.Context, now time.Duration, s *slot, setting f
 func (a *Agent) applied(now time.Duration, s *slot, m *machine, before machine, setting fit.Setting, err error) {
 	a.urgent = true
 	a.cfg.Metrics.ordered(setting.Kind, err)
+	if s.machine == m {
+		s.ordering = failure{}
+	}
 	if err == nil {
 		return
 	}
 	a.cfg.Log.V(1).Info("An order failed", "device", m.key, "address", s.addr.String(),
 		"order", settingOf(setting), "reason", err.Error())
 	if s.machine == m {
-		s.fail(err)
+		s.ordering = failed(err)
+		s.ordering.until = now + failureFor
 	}
 	if errors.Is(err, errLate) || miner.NotApplied(err) {
 		m.device.Refused(now)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/fit"
@@ -55,7 +56,7 @@ func (a *Agent) publish(now time.Duration) {
 func (a *Agent) sum(now time.Duration) fit.Totals { return fit.Sum(a.devices(all), now) }
 
 // changed says whether the report would tell the operator something it acts on: the lease in force, a
-// shed that is done, or a bound that moved by more than the noise of readings.
+// shed that is done, a bound that moved by more than the noise of readings, a device in trouble.
 func (a *Agent) changed(now time.Duration, t fit.Totals) bool {
 	var stamp lease.Report
 	a.stamp(now, &stamp)
@@ -69,7 +70,7 @@ func (a *Agent) changed(now time.Duration, t fit.Totals) bool {
 		return true
 	}
 	moved := max(bound-r.Bound, r.Bound-bound)
-	return moved > lease.Watts(t.Rated)/200
+	return moved > lease.Watts(t.Rated)/200 || !slices.Equal(a.troubles(now), r.Troubles)
 }
 
 // stamp fills what the Holder answers for. While a write to an address that was let go is still in
@@ -138,12 +139,7 @@ func (a *Agent) priors() map[string]string {
 func (a *Agent) troubles(now time.Duration) []lease.Trouble {
 	var out []lease.Trouble
 	for _, s := range a.slots {
-		reason := s.reason
-		if s.machine != nil {
-			if trouble := string(s.machine.device.Trouble(now)); trouble != "" && reason == "" {
-				reason = trouble
-			}
-		}
+		reason, message := s.ails(now)
 		if reason == "" {
 			continue
 		}
@@ -151,7 +147,7 @@ func (a *Agent) troubles(now time.Duration) []lease.Trouble {
 			break
 		}
 		out = append(out, lease.Trouble{
-			Address: s.addr.String(), Reason: reason, Message: s.message[:min(len(s.message), maxMessage)],
+			Address: s.addr.String(), Reason: reason, Message: message[:min(len(message), maxMessage)],
 		})
 	}
 	return out

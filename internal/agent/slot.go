@@ -21,6 +21,8 @@ const (
 	// firstRetry and lastRetry bound the wait between tries at an address where nothing was found.
 	firstRetry = 2 * time.Second
 	lastRetry  = 30 * time.Second
+	// failureFor is how long a failed order is told of if no other was tried.
+	failureFor = 2 * time.Minute
 )
 
 // task is what a worker does at a machine.
@@ -87,9 +89,10 @@ type slot struct {
 	tries   int           // failed tries to find a machine
 	// identify asks for the machine's capabilities again, as after a reboot.
 	identify bool
-	// reason and message are the last refusal or failure, until a good reading.
-	reason, message string
-	gone            bool // no longer in the assignment; its operation is still ending
+	// looking is why the last look failed; until a good one. ordering is why the last order did; until
+	// one is taken, or nobody has tried for a while.
+	looking, ordering failure
+	gone              bool // no longer in the assignment; its operation is still ending
 }
 
 // phase spreads the slots' looks over the interval.
@@ -137,17 +140,33 @@ func (s *slot) backOff(now time.Duration) {
 	s.regular = now + wait - phase(s.addr, wait/2)
 }
 
-// fail keeps why the last operation failed.
-func (s *slot) fail(err error) {
-	s.message = err.Error()
+// failure is why an operation did not work; the zero value is none.
+type failure struct {
+	reason, message string
+	until           time.Duration // 0 is "until one works"
+}
+
+// failed tells what people may have to know of an error.
+func failed(err error) failure {
+	f := failure{message: err.Error()}
 	switch {
 	case errors.Is(err, miner.ErrBusy):
-		s.reason = reasonBusy
+		f.reason = reasonBusy
 	case errors.Is(err, miner.ErrUnauthorized):
-		s.reason = reasonUnauthorized
-	default:
-		s.reason = ""
+		f.reason = reasonUnauthorized
 	}
+	return f
+}
+
+// ails is the reason and the message of what is wrong at the slot; fit's word where only it knows.
+func (s *slot) ails(now time.Duration) (reason, message string) {
+	if s.ordering.until <= now {
+		s.ordering = failure{}
+	}
+	if s.machine != nil {
+		reason = string(s.machine.device.Trouble(now))
+	}
+	return cmp.Or(s.ordering.reason, s.looking.reason, reason), cmp.Or(s.ordering.message, s.looking.message)
 }
 
 // write records a write that was begun at now and when it should be looked at. Earlier marks stand: a

@@ -1,0 +1,343 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/miner"
+)
+
+// persona is how a fake machine misbehaves.
+type persona int
+
+const (
+	good persona = iota
+	// deaf says yes and does nothing.
+	deaf
+	// dark answers nothing at all.
+	dark
+	// late does as told at once and says so much later.
+	late
+	// hung keeps its caller waiting whatever the caller's context says.
+	hung
+	// busy is held by somebody else's session.
+	busy
+)
+
+const (
+	fakeWatts    = 3500
+	fakeResidual = 20
+	fakeLatency  = 20 * time.Millisecond
+	fakeRamp     = 4 * time.Second
+)
+
+// write is one setting that reached a fake machine.
+type write struct {
+	at      time.Duration
+	addr    netip.Addr
+	setting miner.Setting
+}
+
+// ranch is a set of fake machines on one clock.
+type ranch struct {
+	start   time.Time
+	mu      sync.Mutex
+	fakes   map[netip.Addr]*fake
+	writes  []write
+	release chan struct{} // closed at the end, for what hangs
+}
+
+func newRanch(count int) *ranch {
+	r := &ranch{start: time.Now(), fakes: map[netip.Addr]*fake{}, release: make(chan struct{})}
+	addr := netip.MustParseAddr("10.0.0.1")
+	for i := range count {
+		r.fakes[addr] = &fake{ranch: r, addr: addr, mac: fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8, i&255), target: fakeWatts, to: fakeWatts}
+		addr = addr.Next()
+	}
+	return r
+}
+
+func (r *ranch) now() time.Duration { return time.Since(r.start) }
+
+func (r *ranch) at(i int) *fake {
+	addr := netip.MustParseAddr("10.0.0.1")
+	for range i {
+		addr = addr.Next()
+	}
+	return r.fakes[addr]
+}
+
+// open is the agent's Opener.
+func (r *ranch) open(ctx context.Context, addr netip.Addr, _ miner.Firmware, _ map[string]int) (miner.Driver, miner.Identity, error) {
+	r.mu.Lock()
+	f := r.fakes[addr]
+	r.mu.Unlock()
+	if f == nil {
+		return nil, miner.Identity{}, miner.ErrUnreachable
+	}
+	id, err := f.Identify(ctx)
+	return f, id, err
+}
+
+// watts is the truth.
+func (r *ranch) watts() (sum int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.fakes {
+		sum += f.watts()
+	}
+	return sum
+}
+
+func (r *ranch) written() []write {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]write(nil), r.writes...)
+}
+
+// fake is one machine with a straight ramp for physics. Its fields are guarded by ranch.mu.
+type fake struct {
+	ranch   *ranch
+	addr    netip.Addr
+	mac     string
+	persona persona
+	slow    time.Duration // extra time of a read
+	fixed   bool          // takes no watt targets
+
+	target   int64
+	asleep   bool
+	from, to int64
+	since    time.Duration
+	reads    int
+	booted   time.Duration
+}
+
+func (f *fake) watts() int64 {
+	passed := f.ranch.now() - f.since
+	if passed >= fakeRamp {
+		return f.to
+	}
+	return f.from + (f.to-f.from)*int64(passed)/int64(fakeRamp)
+}
+
+func (f *fake) head(to int64) {
+	f.from, f.to, f.since = f.watts(), to, f.ranch.now()
+}
+
+// become changes the persona.
+func (f *fake) become(p persona) {
+	f.ranch.mu.Lock()
+	defer f.ranch.mu.Unlock()
+	f.persona = p
+}
+
+// rebootHot starts the machine again at full power, whatever it was told before.
+func (f *fake) rebootHot() {
+	f.ranch.mu.Lock()
+	defer f.ranch.mu.Unlock()
+	f.asleep, f.target, f.booted = false, fakeWatts, f.ranch.now()
+	f.head(fakeWatts)
+}
+
+func (f *fake) is() persona {
+	f.ranch.mu.Lock()
+	defer f.ranch.mu.Unlock()
+	return f.persona
+}
+
+// wait takes d, or ends with ctx; a dark machine always ends with ctx, a hung one not even then.
+func (f *fake) wait(ctx context.Context, d time.Duration) error {
+	switch f.is() {
+	case hung:
+		<-f.ranch.release
+		return errors.New("hung")
+	case dark:
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+func (f *fake) Identify(ctx context.Context) (miner.Identity, error) {
+	if err := f.wait(ctx, fakeLatency); err != nil {
+		return miner.Identity{}, err
+	}
+	return miner.Identity{Firmware: "Fake", Model: "F1", MAC: f.mac}, nil
+}
+
+func (f *fake) Read(ctx context.Context) (miner.Reading, error) {
+	if err := f.wait(ctx, fakeLatency+f.slow); err != nil {
+		return miner.Reading{}, err
+	}
+	f.ranch.mu.Lock()
+	defer f.ranch.mu.Unlock()
+	f.reads++
+	watts, target, uptime := f.watts(), f.target, f.ranch.now()-f.booted+time.Hour
+	if f.booted > 0 {
+		uptime -= time.Hour
+	}
+	r := miner.Reading{State: miner.Hashing, Watts: &watts, WattsSource: miner.Meter, Uptime: &uptime}
+	if f.asleep {
+		r.State = miner.Sleeping
+		if watts > fakeResidual {
+			r.State = miner.Stopping
+		}
+	} else {
+		r.Effective = &target
+	}
+	return r, nil
+}
+
+func (f *fake) Apply(ctx context.Context, s miner.Setting) error {
+	if f.is() == busy {
+		return fmt.Errorf("fake: %w", miner.ErrBusy)
+	}
+	f.ranch.mu.Lock()
+	f.ranch.writes = append(f.ranch.writes, write{f.ranch.now(), f.addr, s})
+	p := f.persona
+	if p == good || p == late {
+		f.obey(s)
+	}
+	f.ranch.mu.Unlock()
+	if p == late {
+		return f.wait(ctx, 21*time.Second)
+	}
+	return f.wait(ctx, fakeLatency)
+}
+
+func (f *fake) obey(s miner.Setting) {
+	f.asleep = s.Kind == miner.Sleep
+	switch s.Kind {
+	case miner.Sleep:
+		f.head(fakeResidual)
+		return
+	case miner.HashWatts:
+		f.target = s.Watts
+	}
+	f.head(f.target)
+}
+
+func (f *fake) Capabilities() miner.Capabilities {
+	return miner.Capabilities{
+		Sleep: true, SleepSurvivesReboot: true,
+		Continuous: !f.fixed, MinWatts: 1000, MaxWatts: fakeWatts, StepWatts: 10,
+		NameplateWatts: fakeWatts, NameplateTHs: 200, ResidualWatts: fakeResidual,
+		SleepTiming: miner.Timing{Typical: 4 * time.Second, Worst: 5 * time.Second},
+		WakeTiming:  miner.Timing{Typical: 4 * time.Second, Worst: 8 * time.Second},
+		TrimTiming:  miner.Timing{Typical: 4 * time.Second, Worst: 8 * time.Second},
+	}
+}
+
+// operator plays the operator's side for one agent with the real Issuer.
+type operator struct {
+	t      *testing.T
+	agent  *Agent
+	ranch  *ranch
+	issuer *lease.Issuer
+	// reports are fed by a goroutine of its own; last is the newest.
+	mu   sync.Mutex
+	last lease.Report
+	seen []lease.Report
+}
+
+// stage starts an agent over a ranch and an operator that has said Hello with that assignment. The agent
+// ends with the test.
+func stage(t *testing.T, r *ranch, assignment lease.Assignment) *operator {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	a := New(Config{Run: 42, Clock: r.now, Open: r.open, Log: logr.Discard()})
+	var running sync.WaitGroup
+	running.Go(func() { a.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		close(r.release)
+		running.Wait()
+	})
+	o := &operator{t: t, agent: a, ranch: r, issuer: lease.NewIssuer(7)}
+	o.issuer.Assign(assignment, func(lease.Assignment, lease.Assignment) bool { return false })
+	reports, stop := a.Subscribe(ctx)
+	t.Cleanup(stop)
+	running.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case report := <-reports:
+				o.take(ctx, report)
+			}
+		}
+	})
+	return o
+}
+
+// lit is a stage whose machines all hash under a lease that allows everything, watched for long enough
+// that none counts at rated for its youth.
+func lit(t *testing.T, r *ranch, assignment lease.Assignment) *operator {
+	t.Helper()
+	o := stage(t, r, assignment)
+	time.Sleep(2 * time.Second)
+	o.grant(lease.Watts(len(r.fakes))*fakeWatts*2, time.Hour, 0)
+	time.Sleep(watched)
+	return o
+}
+
+func (o *operator) take(ctx context.Context, r lease.Report) {
+	o.mu.Lock()
+	o.last = r
+	o.seen = append(o.seen, r)
+	hello, err := o.issuer.Report(time.Now(), r)
+	o.issuer.Confirm(time.Now())
+	o.mu.Unlock()
+	if err != nil {
+		o.t.Errorf("report refused: %v", err)
+	}
+	if hello != nil {
+		if err := o.agent.Hello(ctx, *hello); err != nil && ctx.Err() == nil {
+			o.t.Errorf("hello refused: %v", err)
+		}
+	}
+}
+
+func (o *operator) report() lease.Report {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last
+}
+
+// grant sends a lease.
+func (o *operator) grant(watts lease.Watts, ttl, shedWithin time.Duration) {
+	o.t.Helper()
+	o.mu.Lock()
+	l, ok := o.issuer.Grant(time.Now(), watts, ttl, shedWithin)
+	o.mu.Unlock()
+	if !ok {
+		o.t.Fatalf("no lease may be sent yet")
+	}
+	if err := o.agent.Lease(o.t.Context(), l); err != nil {
+		o.t.Fatalf("lease refused: %v", err)
+	}
+}
+
+func addresses(count int) lease.Assignment {
+	first := netip.MustParseAddr("10.0.0.1")
+	last := first
+	for range count - 1 {
+		last = last.Next()
+	}
+	return lease.Assignment{Ranges: []string{first.String() + "-" + last.String()}, Firmware: "Auto", UncertaintyPercent: 5}
+}
