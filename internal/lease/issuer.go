@@ -39,13 +39,15 @@ type sent struct {
 // NewIssuer starts the operator's side for one agent under the given epoch, which must not be 0.
 func NewIssuer(epoch Epoch) *Issuer { return &Issuer{epoch: epoch} }
 
-// Assign sets what the agent minds. It answers true where the agent has to be told by a new Hello.
+// Assign sets what the agent minds. It answers true where the agent has to be told by a new Hello; what
+// same calls the same is told to the agent's next run only.
 func (i *Issuer) Assign(a Assignment, same func(a, b Assignment) bool) bool {
-	if i.generation > 0 && same(i.assignment, a) {
+	known := i.generation > 0 && same(i.assignment, a)
+	i.assignment = a
+	if known {
 		return false
 	}
 	i.generation++
-	i.assignment = a
 	return true
 }
 

@@ -117,14 +117,15 @@ func (l *ledger) report() []BudgetPlan {
 		if by >= 0 {
 			p.Reason, p.By = LimitCurtailment, l.b[i].Cuts[by].Name
 		}
-		free := l.planned[i] - l.base[i] - l.unfound[i] - l.held[i] - l.res[i]
-		for _, up := range l.up[i][1:] {
+		p.Free, p.Available = l.planned[i], l.planned[i]
+		for _, up := range l.up[i] {
 			if w, _ := l.at(up, l.s.Now); w < p.Limit {
 				p.Limit, p.Reason, p.By = w, LimitParent, l.b[up].Name
 			}
-			free = min(free, l.planned[up]-l.base[up]-l.unfound[up]-l.held[up]-l.res[up])
+			left := l.planned[up] - l.base[up] - l.unfound[up] - l.res[up]
+			p.Free = max(0, min(p.Free, left-l.held[up]))
+			p.Available = max(0, min(p.Available, left-l.fixed[up]))
 		}
-		p.Available = max(0, free)
 		out[i] = p
 	}
 	return out

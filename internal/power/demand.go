@@ -109,7 +109,7 @@ func (l *ledger) consider(w *Workload) WorkloadPlan {
 func (l *ledger) admit(w *Workload, p *WorkloadPlan, gated []*Pod, active int) {
 	p.Waiting = len(gated)
 	if w.Halted != "" {
-		p.Reason, p.Message = HaltedHere, w.Halted
+		p.Reason, p.Message = Stalled, w.Halted
 		return
 	}
 	// A gang that runs is refilled pod by pod with the gang's rank; only its start is all or nothing.
@@ -118,7 +118,7 @@ func (l *ledger) admit(w *Workload, p *WorkloadPlan, gated []*Pod, active int) {
 		first = w.MinPods
 	}
 	if len(gated) < first {
-		p.Reason = GangIncomplete
+		p.Reason = WaitingForPods
 		p.Message = fmt.Sprintf("%d of the gang's minPods %d exist; the gang starts whole", len(gated), first)
 		return
 	}

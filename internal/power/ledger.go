@@ -116,9 +116,7 @@ func (l *ledger) countPools() {
 				floor += a.Floor
 				most += top(a)
 			}
-			if a.Heard {
-				found += a.Rated
-			}
+			found += a.Rated
 		}
 		unfound := max(0, p.Rated-found)
 		chain := l.chain(p.Budget)

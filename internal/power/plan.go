@@ -40,8 +40,9 @@ type BudgetPlan struct {
 	Held, Leased, Reserved Watts
 	// Demand is what feasible waiting pods need.
 	Demand Watts
-	// Available is what is free in the ledger; never negative.
-	Available Watts
+	// Free is what is free in the ledger now; Available what further AI pods could be given once mining
+	// has shed all it can. Neither is negative, and both see the limits above.
+	Free, Available Watts
 	// Over is how much the ledger is over Planned (sheds are under way); Short how much of Limit firm
 	// load alone is over: no shed can mend that.
 	Over, Short Watts
@@ -73,8 +74,8 @@ const (
 	NoPods Reason = "NoPods"
 	// WaitingForMiners: the watts are on their way from miners.
 	WaitingForMiners Reason = "WaitingForMiners"
-	// WaitingForReading: the ledger counts watts that nobody has measured yet.
-	WaitingForReading Reason = "LedgerUnsettled"
+	// Unsettled: the ledger counts watts that nobody has measured yet.
+	Unsettled Reason = "LedgerUnsettled"
 	// NoRoom: firm load leaves no room, however much mining sheds.
 	NoRoom Reason = "NoRoom"
 	// CurtailmentAhead: there is room now, but not in a coming curtailment.
@@ -83,16 +84,16 @@ const (
 	NoAccelerators Reason = "NoAccelerators"
 	// SelectorClash: the pod's own node selector excludes every budget's nodes.
 	SelectorClash Reason = "SelectorClash"
-	// GangIncomplete: fewer pods exist than minPods.
-	GangIncomplete Reason = "GangIncomplete"
-	// BehindOthers: an earlier or higher workload waits for these watts.
-	BehindOthers Reason = "BehindOthers"
+	// WaitingForPods: fewer pods exist than minPods.
+	WaitingForPods Reason = "WaitingForPods"
+	// Outranked: an earlier or higher workload waits for these watts.
+	Outranked Reason = "Outranked"
 	// MiningFirst: the pools here are set above this workload.
 	MiningFirst Reason = "MiningFirst"
 	// NoBudget: the budget it names is unknown, or none feeds nodes.
 	NoBudget Reason = "BudgetNotFound"
-	// HaltedHere: the workload or its budget is stalled.
-	HaltedHere Reason = "Halted"
+	// Stalled: the workload or its budget is, and only a change by a person helps.
+	Stalled Reason = "Stalled"
 )
 
 // WorkloadPlan is what one workload has, gets and waits for.

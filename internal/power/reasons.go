@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// waiting says why a group that fits is not admitted yet: which budget is short of measured-free watts,
-// and of what they will be made free.
+// waiting says why a group that fits is not admitted yet, by the budget that is shortest of watts
+// measured free. It gives no number that moves by itself: the message is written to status.
 func (l *ledger) waiting(g group, c int) (Reason, string) {
 	tight := c
 	for _, i := range l.reach(l.b[c].Name) {
@@ -15,15 +15,18 @@ func (l *ledger) waiting(g group, c int) (Reason, string) {
 		}
 	}
 	b := l.b[tight].Name
-	free := max(0, l.free[tight])
 	if l.unfound[tight] > 0 && l.free[tight]+l.unfound[tight] >= g.watts {
-		return WaitingForReading, fmt.Sprintf(
-			"%s needs %v on %s; %v are free, %v of its pools' ratedWatts are on no device found yet and count as drawn",
-			g, g.watts, b, free, l.unfound[tight])
+		return Unsettled, fmt.Sprintf(
+			"%s needs %v on %s, where watts of its pools' ratedWatts are on no device found yet and count as drawn", g, g.watts, b)
 	}
 	return WaitingForMiners, fmt.Sprintf(
-		"%s needs %v on %s; %v are measured free, miners are giving up %v",
-		g, g.watts, b, free, g.watts-free)
+		"%s needs %v on %s; miners are shedding for it, and it starts once that is measured free", g, g.watts, b)
+}
+
+// about rounds watts down to a thousandth of a limit, so that a message does not follow every reading.
+func about(w, limit Watts) Watts {
+	step := max(1, limit/1000)
+	return max(0, w/step*step)
 }
 
 // noRoom says why a group can't have its watts however much mining sheds.
@@ -32,7 +35,7 @@ func (l *ledger) noRoom(w *Workload, g group, c int) (Reason, string) {
 	above := l.above(w.Priority)
 	for n, i := range l.reach(l.b[c].Name) {
 		if l.b[i].Halted != "" {
-			return HaltedHere, fmt.Sprintf("nothing is admitted on budget %s: %s", l.b[i].Name, l.b[i].Halted)
+			return Stalled, fmt.Sprintf("nothing is admitted on budget %s: %s", l.b[i].Name, l.b[i].Halted)
 		}
 		room := l.room[i]
 		if w.Interruptible {
@@ -50,20 +53,20 @@ func (l *ledger) noRoom(w *Workload, g group, c int) (Reason, string) {
 	case above != nil && least+above[tight] >= g.watts:
 		return MiningFirst, fmt.Sprintf(
 			"%s needs %v on %s; mining pools there have a higher priority than %d and keep up to %v",
-			g, g.watts, b, w.Priority, above[tight])
+			g, g.watts, b, w.Priority, about(above[tight], l.planned[tight]))
 	case !w.Interruptible && l.lowBy[tight] >= 0 && least+l.planned[tight]-l.low[tight] >= g.watts:
 		cut := l.b[tight].Cuts[l.lowBy[tight]]
 		return CurtailmentAhead, fmt.Sprintf(
 			"%s needs %v on %s, and in curtailment %s (limit %v less margin) only %v would be left for it",
-			g, g.watts, b, cut.Name, l.low[tight], max(0, least))
+			g, g.watts, b, cut.Name, l.low[tight], about(least, l.planned[tight]))
 	case l.queued(tight) > 0:
-		return BehindOthers, fmt.Sprintf(
+		return Outranked, fmt.Sprintf(
 			"%s needs %v on %s; %v are left after base load, AI pods, and workloads of higher rank that wait",
-			g, g.watts, b, max(0, least))
+			g, g.watts, b, about(least, l.planned[tight]))
 	}
 	return NoRoom, fmt.Sprintf(
-		"%s needs %v on %s; its limit less margin of %v leaves %v beside base load %v, AI pods %v and mining that can't be shed %v",
-		g, g.watts, b, l.planned[tight], max(0, least), l.base[tight], l.res[tight], l.fixed[tight]+l.unfound[tight])
+		"%s needs %v on %s; its limit less margin of %v leaves about %v beside base load %v, AI pods %v and mining that can't be shed",
+		g, g.watts, b, l.planned[tight], about(least, l.planned[tight]), l.base[tight], l.res[tight])
 }
 
 // queued is what earlier workloads that wait have taken out of budget i's room.

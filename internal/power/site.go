@@ -56,7 +56,7 @@ type Cut struct {
 type Pool struct {
 	Key    string
 	Budget string
-	// Rated is the most the pool can draw; what of it no heard agent accounts for is unfound (L4).
+	// Rated is the most the pool can draw; what of it no agent's devices account for is unfound (L4).
 	Rated Watts
 	// Floor is hashing to keep, unless a limit forces less.
 	Floor Watts
@@ -81,13 +81,15 @@ type Agent struct {
 	Key    string
 	Pool   string
 	Budget string
-	// Heard says that its current run reported under this leader; else only Hold counts.
+	// Heard says that its current run reports under this leader; else only Hold counts, and no lease can
+	// be given.
 	Heard bool
 	// Hold is what counts against the limit (L2).
 	Hold Watts
 	// Bound is the most its devices can draw with no further command.
 	Bound Watts
 	Floor Watts
+	// Rated is the most that the devices found so far under this leader can draw.
 	Rated Watts
 	// Lease is the newest sent; Leased says whether there is one.
 	Lease  Watts

@@ -1,0 +1,147 @@
+// Command operator is the Counterweight manager: flags in, controllers.Setup, out.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/discovery"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/controllers"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+)
+
+// leastMinor is the least Kubernetes 1.x with MutatingAdmissionPolicy v1, which makes the gate.
+const leastMinor = 36
+
+type flags struct {
+	namespace, metrics, probes, image, table string
+}
+
+func main() {
+	var f flags
+	flag.StringVar(&f.namespace, "namespace", envOr("POD_NAMESPACE", "counterweight-system"), "the operator's own namespace (POD_NAMESPACE)")
+	flag.StringVar(&f.metrics, "metrics-bind-address", ":8080", "where metrics are served; 0 is nowhere")
+	flag.StringVar(&f.probes, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 is nowhere")
+	flag.StringVar(&f.image, "agent-image", "counterweight:latest", "the image of mining pods whose MinerPool names none")
+	flag.StringVar(&f.table, "accelerators", "", "a file with what accelerators draw, in place of the built-in table")
+	options := zap.Options{}
+	options.BindFlags(flag.CommandLine)
+	flag.Parse()
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options)))
+	if err := run(ctrl.SetupSignalHandler(), f); err != nil {
+		fmt.Fprintln(os.Stderr, "operator:", err)
+		os.Exit(1)
+	}
+}
+
+func envOr(name, other string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return other
+}
+
+func run(ctx context.Context, f flags) error {
+	cfg, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the API server: %w; set --kubeconfig or run in a cluster", err)
+	}
+	if err := checkVersion(cfg); err != nil {
+		return err
+	}
+	table, err := loadTable(f.table)
+	if err != nil {
+		return err
+	}
+	leader, err := controllers.NewLeader(cfg, f.namespace, time.Now)
+	if err != nil {
+		return fmt.Errorf("standing for election: %w", err)
+	}
+	ctx, depose := context.WithCancelCause(ctx)
+	mgr, err := newManager(cfg, f, leader)
+	if err != nil {
+		return err
+	}
+	if err := controllers.Setup(ctx, mgr, controllers.Options{
+		Namespace: f.namespace, AgentImage: f.image, Table: table, Leader: leader, Depose: depose,
+	}); err != nil {
+		return fmt.Errorf("setting up: %w", err)
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("running: %w", err)
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("stopped leading: %w", cause)
+	}
+	return nil
+}
+
+func newManager(cfg *rest.Config, f flags, leader *controllers.Leader) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(powerv1.AddToScheme(scheme))
+	lease, renew, retry := controllers.LeaseDuration, controllers.RenewDeadline, controllers.RetryPeriod
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme: scheme, Cache: controllers.CacheOptions(), Client: controllers.ClientOptions(),
+		Metrics: server.Options{BindAddress: f.metrics}, HealthProbeBindAddress: f.probes,
+		LeaderElection: true, LeaderElectionResourceLockInterface: leader, LeaderElectionReleaseOnCancel: true,
+		LeaseDuration: &lease, RenewDeadline: &renew, RetryPeriod: &retry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
+		return nil, fmt.Errorf("adding probes: %w", err)
+	}
+	return mgr, nil
+}
+
+// checkVersion refuses an API server that can't make the gate.
+func checkVersion(cfg *rest.Config) error {
+	client, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return fmt.Errorf("asking the API server for its version: %w", err)
+	}
+	v, err := client.ServerVersion()
+	if err != nil {
+		return fmt.Errorf("asking the API server for its version: %w", err)
+	}
+	major, errMajor := strconv.Atoi(v.Major)
+	minor, errMinor := strconv.Atoi(strings.TrimRight(v.Minor, "+"))
+	if errMajor != nil || errMinor != nil || major != 1 || minor < leastMinor {
+		return fmt.Errorf("the API server is Kubernetes %s; Counterweight needs 1.%d or newer (MutatingAdmissionPolicy v1)", v.GitVersion, leastMinor)
+	}
+	return nil
+}
+
+func loadTable(path string) (*gate.Table, error) {
+	if path == "" {
+		return gate.DefaultTable(), nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("--accelerators: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // read only
+	table, err := gate.LoadTable(file)
+	if err != nil {
+		return nil, fmt.Errorf("--accelerators %s: %w", path, err)
+	}
+	return table, nil
+}

@@ -1,0 +1,106 @@
+package controllers
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/counterweight-dev/counterweight/internal/link"
+)
+
+// authoritySecret holds the installation's certificate authority. It is kept on uninstall: agents that
+// live on trust it.
+const authoritySecret = "counterweight-ca" //nolint:gosec // a name and no credential
+
+// authority is the installation's CA, and the operator's own certificate from it.
+type authority struct {
+	client    client.Client // Secrets are read past the cache
+	namespace string
+	clock     func() time.Time
+
+	mu    sync.Mutex
+	ca    *link.CA
+	own   *tls.Config
+	renew time.Time
+}
+
+// load reads the CA, or makes it once; two operators that race agree on the one that was written.
+func (a *authority) load(ctx context.Context) (*link.CA, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ca != nil {
+		return a.ca, a.certify()
+	}
+	key := types.NamespacedName{Namespace: a.namespace, Name: authoritySecret}
+	var secret corev1.Secret
+	err := a.client.Get(ctx, key, &secret)
+	if apierrors.IsNotFound(err) {
+		err = a.create(ctx, &secret)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate authority %s: %w", key, err)
+	}
+	ca, err := link.ParseCA(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate authority %s: %w; delete the Secret to have a new one made, then restart the agents", key, err)
+	}
+	a.ca = ca
+	return ca, a.certify()
+}
+
+func (a *authority) create(ctx context.Context, secret *corev1.Secret) error {
+	ca, err := link.NewCA(a.clock())
+	if err != nil {
+		return fmt.Errorf("making it: %w", err)
+	}
+	*secret = corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: a.namespace, Name: authoritySecret,
+			Labels: map[string]string{nameLabel: productName, managedLabel: productName},
+		},
+		Type: corev1.SecretTypeTLS,
+		Data: map[string][]byte{corev1.TLSCertKey: ca.CertPEM(), corev1.TLSPrivateKeyKey: ca.KeyPEM()},
+	}
+	err = a.client.Create(ctx, secret)
+	if apierrors.IsAlreadyExists(err) {
+		return a.client.Get(ctx, client.ObjectKeyFromObject(secret), secret) //nolint:wrapcheck // wrapped above
+	}
+	return err //nolint:wrapcheck // wrapped above
+}
+
+// certify issues the operator's own certificate, anew before it runs out.
+func (a *authority) certify() error {
+	now := a.clock()
+	if a.own != nil && now.Before(a.renew) {
+		return nil
+	}
+	leaf, err := a.ca.IssueOperator(now)
+	if err != nil {
+		return fmt.Errorf("issuing the operator's certificate: %w", err)
+	}
+	if a.renew, err = link.RenewAt(leaf.CertPEM); err != nil {
+		return fmt.Errorf("issuing the operator's certificate: %w", err)
+	}
+	if a.own, err = link.ClientTLS(leaf, a.ca.CertPEM()); err != nil {
+		return fmt.Errorf("issuing the operator's certificate: %w", err)
+	}
+	return nil
+}
+
+// config is the operator's TLS settings as of now; empty ones, with which nobody is trusted, before load.
+func (a *authority) config() *tls.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.own == nil {
+		return &tls.Config{MinVersion: tls.VersionTLS13}
+	}
+	return a.own
+}

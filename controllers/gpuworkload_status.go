@@ -1,0 +1,138 @@
+package controllers
+
+import (
+	"fmt"
+	"sort"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+// quantity writes watts as a status field: plain decimal digits with the largest fitting suffix.
+func quantity(w power.Watts) *resource.Quantity {
+	return resource.NewQuantity(int64(w), resource.DecimalSI)
+}
+
+// workloadStatus computes a GPUWorkload's status from the facts and the plan.
+func workloadStatus(st *powerv1.GPUWorkloadStatus, s *snapshot, w *workloadFacts, p *power.WorkloadPlan, epoch int64) {
+	st.ObservedGeneration = w.object.Generation
+	st.Epoch = epoch
+	st.Budget = p.Budget
+	st.RequestedWatts, st.ReservedWatts = quantity(p.Requested), quantity(p.Reserved)
+	st.Pods = countPods(w)
+	st.Reservations = reservations(w, p)
+	workloadConditions(st, w, p)
+}
+
+func countPods(w *workloadFacts) *powerv1.GPUWorkloadPods {
+	var gated, admitted, runs int32
+	for _, pod := range w.pods {
+		switch {
+		case ended(pod):
+		case gate.Gated(pod):
+			gated++
+		case running(pod):
+			runs++
+		default:
+			admitted++
+		}
+	}
+	return &powerv1.GPUWorkloadPods{Gated: &gated, Admitted: &admitted, Running: &runs}
+}
+
+func reservations(w *workloadFacts, p *power.WorkloadPlan) []powerv1.Reservation {
+	if len(p.Pods) == 0 {
+		return nil
+	}
+	out := make([]powerv1.Reservation, 0, len(p.Pods))
+	for _, pod := range p.Pods {
+		res := powerv1.Reservation{
+			UID: types.UID(pod.UID), Name: pod.Name, Watts: *quantity(pod.Watts), Budget: pod.Budget,
+		}
+		if at, over := w.endedAt[res.UID]; over {
+			res.EndedAt = &at
+		}
+		out = append(out, res)
+	}
+	sort.Slice(out, func(a, b int) bool { return out[a].UID < out[b].UID })
+	return out
+}
+
+func workloadConditions(st *powerv1.GPUWorkloadStatus, w *workloadFacts, p *power.WorkloadPlan) {
+	generation := w.object.Generation
+	ready := metav1.Condition{
+		Type: powerv1.ConditionReady, Status: metav1.ConditionTrue, Reason: powerv1.ReasonGoverned,
+		Message: "its pods are counted; those that wait for power wait at the gate", ObservedGeneration: generation,
+	}
+	meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
+	switch {
+	case w.object.DeletionTimestamp != nil:
+		ready.Status, ready.Reason = metav1.ConditionFalse, powerv1.ReasonDeleting
+		ready.Message = "kept until the pods that hold its watts have ended"
+	case w.stalled != nil:
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, powerv1.ReasonStalled, w.stalled.message
+		meta.SetStatusCondition(&st.Conditions, metav1.Condition{
+			Type: powerv1.ConditionStalled, Status: metav1.ConditionTrue, Reason: w.stalled.reason,
+			Message: w.stalled.message, ObservedGeneration: generation,
+		})
+	}
+	meta.SetStatusCondition(&st.Conditions, ready)
+	meta.SetStatusCondition(&st.Conditions, reservedCondition(w, p, generation))
+	sortConditions(st.Conditions)
+}
+
+func reservedCondition(w *workloadFacts, p *power.WorkloadPlan, generation int64) metav1.Condition {
+	c := metav1.Condition{
+		Type: powerv1.ConditionPowerReserved, Status: metav1.ConditionTrue,
+		Reason: string(p.Reason), Message: p.Message, ObservedGeneration: generation,
+	}
+	switch {
+	case p.Waiting > 0:
+		c.Status = metav1.ConditionFalse
+		c.Message = fmt.Sprintf("%d pods wait: %s", p.Waiting, p.Message)
+	case p.Reason == power.NoPods:
+		c.Status = metav1.ConditionFalse
+	case w.ungated > 0:
+		c.Reason = powerv1.ReasonUngated
+		c.Message = fmt.Sprintf("%d pods run that never were at the gate; they count as firm load", w.ungated)
+	}
+	return c
+}
+
+// sortConditions puts Ready first and Stalled before the rest, as kstatus walks them.
+func sortConditions(conditions []metav1.Condition) {
+	rank := map[string]int{powerv1.ConditionReady: 0, powerv1.ConditionStalled: 1, powerv1.ConditionReconciling: 2}
+	sort.SliceStable(conditions, func(a, b int) bool {
+		x, okX := rank[conditions[a].Type]
+		y, okY := rank[conditions[b].Type]
+		if !okX {
+			x = len(rank)
+		}
+		if !okY {
+			y = len(rank)
+		}
+		if x != y {
+			return x < y
+		}
+		return conditions[a].Type < conditions[b].Type
+	})
+}
+
+func conditionOf(conditions []metav1.Condition, kind string) metav1.Condition {
+	if c := meta.FindStatusCondition(conditions, kind); c != nil {
+		return *c
+	}
+	return metav1.Condition{Type: kind, Status: metav1.ConditionUnknown}
+}
+
+// podRef names a pod as the related object of an event.
+func podRef(pod *corev1.Pod) *corev1.ObjectReference {
+	return &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}
+}

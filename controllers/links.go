@@ -1,0 +1,255 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/link"
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+const (
+	// silent is how long an agent may say nothing before it is taken to be cut off. Its hold counts on.
+	silent = 15 * time.Second
+	// renewEvery is how often a lease that does not change is sent again.
+	renewEvery = 5 * time.Second
+)
+
+// peer is one agent pod to keep a stream to.
+type peer struct {
+	key        string // namespace/pod
+	pool       types.NamespacedName
+	podUID     types.UID
+	ip         string
+	assignment lease.Assignment
+}
+
+// stream carries one agent's messages for as long as its pod lives, over as many connections as it
+// takes. Keep runs until ctx ends.
+type stream interface {
+	Keep(ctx context.Context, p peer, report func(lease.Report), orders *link.Outbox)
+}
+
+// agentLink is one agent: its ledger side and its stream.
+type agentLink struct {
+	peer
+	issuer   *lease.Issuer
+	orders   *link.Outbox
+	stop     context.CancelFunc
+	raisedAt time.Time
+	runAt    time.Time // when the current run was first met
+	run      lease.Run
+	trouble  string // why its reports do not count; empty where they do
+}
+
+// links are all agents of one leader. Reports arrive on streams; leases leave on them.
+type links struct {
+	mu     sync.Mutex
+	epoch  lease.Epoch
+	began  time.Time // when this leader took over
+	table  map[string]*agentLink
+	stream stream
+	clock  func() time.Time
+	wake   func()
+	depose func(error)
+	log    logr.Logger
+}
+
+func newLinks(epoch uint64, s stream, clock func() time.Time, wake func(), depose func(error), log logr.Logger) *links {
+	return &links{
+		epoch: lease.Epoch(epoch), began: clock(), table: map[string]*agentLink{},
+		stream: s, clock: clock, wake: wake, depose: depose, log: log,
+	}
+}
+
+// sync starts and stops streams so that there is one for each agent pod with an address. An agent whose
+// pod is away keeps its issuer: silence frees nothing (L3). Pools that are gone take theirs along.
+func (l *links) sync(ctx context.Context, peers []peer, pools map[types.NamespacedName]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, a := range l.table {
+		if !pools[a.pool] {
+			a.halt()
+			delete(l.table, key)
+		}
+	}
+	for _, p := range peers {
+		a := l.table[p.key]
+		if a == nil {
+			a = &agentLink{peer: peer{key: p.key, pool: p.pool}, issuer: lease.NewIssuer(l.epoch)}
+			l.table[p.key] = a
+		}
+		if a.podUID != p.podUID || a.ip != p.ip {
+			a.halt()
+		}
+		a.peer = p
+		if a.issuer.Assign(p.assignment, sameAssignment) {
+			l.introduce(a)
+		}
+		if a.stop == nil && p.ip != "" {
+			l.start(ctx, a)
+		}
+	}
+}
+
+// sameAssignment leaves prior settings out: the agent itself is the newest source of them.
+func sameAssignment(a, b lease.Assignment) bool {
+	a.PriorSettings, b.PriorSettings = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
+func (a *agentLink) halt() {
+	if a.stop != nil {
+		a.stop()
+		a.stop = nil
+	}
+}
+
+// start opens a stream. Reports of an older stream to the same agent no longer count: the newest pod is
+// the agent.
+func (l *links) start(ctx context.Context, a *agentLink) {
+	streamCtx, stop := context.WithCancel(ctx)
+	a.stop, a.orders = stop, link.NewOutbox()
+	orders := a.orders
+	p := a.peer
+	go l.stream.Keep(streamCtx, p, func(r lease.Report) {
+		if streamCtx.Err() == nil {
+			l.report(a, orders, r)
+		}
+	}, orders)
+}
+
+// report takes in one report and introduces the leader where the agent does not know it yet.
+func (l *links) report(a *agentLink, orders *link.Outbox, r lease.Report) {
+	l.mu.Lock()
+	if a.orders != orders {
+		l.mu.Unlock()
+		return
+	}
+	before := a.issuer.Newest()
+	now := l.clock()
+	hello, err := a.issuer.Report(now, r)
+	if a.run != r.Run {
+		a.run, a.runAt = r.Run, now
+	}
+	if hello != nil {
+		a.orders.PutHello(*hello)
+	}
+	l.mu.Unlock()
+	if errors.Is(err, lease.ErrOldEpoch) {
+		l.depose(err)
+		return
+	}
+	if hello != nil || material(before, a.issuer.Newest()) {
+		l.wake()
+	}
+}
+
+// introduce tells a run that reported already about its newest assignment.
+func (l *links) introduce(a *agentLink) {
+	if r := a.issuer.Newest(); a.stop != nil && r.Run != 0 {
+		if hello, err := a.issuer.Report(l.clock(), r); err == nil && hello != nil {
+			a.orders.PutHello(*hello)
+		}
+	}
+}
+
+// material tells whether a report changes what there is to decide.
+func material(a, b lease.Report) bool {
+	return a.Run != b.Run || a.Epoch != b.Epoch || a.Bound != b.Bound || a.Floor != b.Floor || a.Rated != b.Rated ||
+		a.LeaseWatts != b.LeaseWatts || a.Seq != b.Seq || a.Generation != b.Generation || !reflect.DeepEqual(a.Curve, b.Curve)
+}
+
+// agentView is one agent as the snapshot takes it.
+type agentView struct {
+	peer
+	agent  power.Agent
+	report lease.Report
+	since  time.Time // when the current run was first met
+	known  bool      // the current run has reported under this leader
+}
+
+// view is every agent, in no order, as of now.
+func (l *links) view(now time.Time) []agentView {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]agentView, 0, len(l.table))
+	for _, a := range l.table {
+		at, known := a.issuer.Heard()
+		r := a.issuer.Newest()
+		last, leased := a.issuer.Last()
+		v := agentView{peer: a.peer, report: r, since: a.runAt, known: known}
+		v.agent = power.Agent{
+			Key: a.key, Pool: a.pool.String(),
+			Heard: known && now.Sub(at) < silent && r.Generation > 0,
+			Hold:  power.Watts(a.issuer.Hold()), Bound: power.Watts(r.Bound), Floor: power.Watts(r.Floor),
+			Rated: power.Watts(r.Rated), Lease: power.Watts(last), Leased: leased,
+			RaisedAt: a.raisedAt, Settle: r.Settle, Curve: make([]power.Point, len(r.Curve)),
+		}
+		for i, p := range r.Curve {
+			v.agent.Curve[i] = power.Point{Watts: power.Watts(p.Watts), THs: p.THs}
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// unconfirmed tells whether some run waits for the leader Lease to be read before its first lease.
+func (l *links) unconfirmed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.table {
+		if _, waits := a.issuer.Unconfirmed(); waits {
+			return true
+		}
+	}
+	return false
+}
+
+// confirm passes on that the leader Lease was read, by a read begun at the given time (L7).
+func (l *links) confirm(begun time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.table {
+		a.issuer.Confirm(begun)
+	}
+}
+
+// grant sends the planned leases that are new or due for renewal. Lower ones go first.
+func (l *links) grant(now time.Time, plans []power.LeasePlan) (lowered, raised int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, raises := range []bool{false, true} {
+		for _, p := range plans {
+			a := l.table[p.Agent]
+			if a == nil || a.stop == nil || p.Raise != raises {
+				continue
+			}
+			last, leased := a.issuer.Last()
+			at, ttl := a.issuer.LastSent()
+			if leased && lease.Watts(p.Watts) == last && now.Sub(at) < min(renewEvery, ttl/4) {
+				continue
+			}
+			m, ok := a.issuer.Grant(now, lease.Watts(p.Watts), p.TTL, p.ShedWithin)
+			if !ok {
+				continue
+			}
+			a.orders.PutLease(m)
+			switch {
+			case !leased || lease.Watts(p.Watts) > last:
+				a.raisedAt = now
+				raised++
+			case lease.Watts(p.Watts) < last:
+				lowered++
+			}
+		}
+	}
+	return lowered, raised
+}

@@ -1,0 +1,275 @@
+package controllers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+)
+
+const (
+	// hashAnnotation remembers what a StatefulSet was made from, so that an unchanged one costs no write.
+	hashAnnotation = "power.counterweight.dev/made-from"
+	// recheck is how often a pool's Secret, which is not watched, is read.
+	recheck = time.Minute
+	// calm is the least time between two status writes of one object for watts that follow decisions.
+	calm = time.Second
+)
+
+// MinerPoolReconciler keeps a pool's objects (StatefulSet, ConfigMap, TLS Secret) and its status. It
+// gives no leases.
+type MinerPoolReconciler struct {
+	client.Client
+	Clock     func() time.Time
+	Events    events.EventRecorder
+	Image     string
+	authority *authority
+	board     *board
+	wrote     map[types.NamespacedName]time.Time
+}
+
+// poolSnapshot is everything one reconcile of a pool knows.
+type poolSnapshot struct {
+	pools       []powerv1.MinerPool
+	budgets     map[string]*powerv1.PowerBudget
+	credentials *corev1.Secret // nil where none is named or it does not exist
+	tls         corev1.Secret
+	priors      corev1.ConfigMap
+	set         appsv1.StatefulSet
+	facts       poolFacts
+	spans       []span
+	fault       *fault
+	shards      [][]string
+}
+
+// Reconcile brings one pool's objects and status up to date.
+func (r *MinerPoolReconciler) Reconcile(ctx context.Context, p *powerv1.MinerPool) (reconcile.Result, error) {
+	s, err := r.snapshot(ctx, p)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if p.DeletionTimestamp != nil {
+		return r.release(ctx, p, s)
+	}
+	if err := setFinalizer(ctx, r.Client, p, true); err != nil {
+		return reconcile.Result{}, err
+	}
+	var failed error
+	if s.fault == nil || len(s.shards) > 0 {
+		failed = r.apply(ctx, p, s)
+	}
+	wait, err := r.report(ctx, p, s)
+	if failed != nil {
+		return reconcile.Result{}, failed
+	}
+	return reconcile.Result{RequeueAfter: wait}, err
+}
+
+func (r *MinerPoolReconciler) snapshot(ctx context.Context, p *powerv1.MinerPool) (*poolSnapshot, error) {
+	key := client.ObjectKeyFromObject(p)
+	s := &poolSnapshot{budgets: map[string]*powerv1.PowerBudget{}, facts: r.board.pool(key)}
+	var pools powerv1.MinerPoolList
+	var budgets powerv1.PowerBudgetList
+	if err := r.List(ctx, &pools); err != nil {
+		return nil, fmt.Errorf("listing miner pools: %w", err)
+	}
+	if err := r.List(ctx, &budgets); err != nil {
+		return nil, fmt.Errorf("listing power budgets: %w", err)
+	}
+	s.pools = pools.Items
+	for i := range budgets.Items {
+		s.budgets[budgets.Items[i].Name] = &budgets.Items[i]
+	}
+	for _, o := range []struct {
+		name string
+		into client.Object
+	}{{tlsName(p), &s.tls}, {priorsName(p), &s.priors}, {p.Name, &s.set}} {
+		err := r.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: o.name}, o.into)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("reading %T %s/%s: %w", o.into, p.Namespace, o.name, err)
+		}
+	}
+	if name := p.Spec.Devices.CredentialsSecret; name != "" {
+		var secret corev1.Secret
+		err := r.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, &secret)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("reading Secret %s/%s: %w", p.Namespace, name, err)
+		}
+		if err == nil {
+			s.credentials = &secret
+		}
+	}
+	s.spans, s.fault = poolFault(p, s)
+	if s.fault == nil || s.fault.reason == powerv1.ReasonRatedTooSmall {
+		s.shards = shards(s.spans, int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent)))
+	}
+	return s, nil
+}
+
+// poolFault is the first spec error of a pool; nil where there is none.
+func poolFault(p *powerv1.MinerPool, s *poolSnapshot) ([]span, *fault) {
+	spans, err := parseSpans(p.Spec.Devices.Addresses)
+	if err != nil {
+		reason := powerv1.ReasonRangeReversed
+		if e, ok := err.(*addressError); ok { //nolint:errorlint // parseSpans wraps nothing
+			reason = e.reason
+		}
+		return nil, &fault{reason, err.Error()}
+	}
+	if other := overlapsOther(s.pools, p); other != "" {
+		return nil, &fault{powerv1.ReasonAddressesOverlap, fmt.Sprintf(
+			"spec.devices.addresses overlap with those of MinerPool %s, which is older and keeps them; remove the shared addresses from one of the two", other)}
+	}
+	if s.budgets[p.Spec.Budget] == nil {
+		return nil, &fault{powerv1.ReasonBudgetNotFound, fmt.Sprintf(
+			"spec.budget %q does not exist; create that PowerBudget, or delete this pool and create it under another", p.Spec.Budget)}
+	}
+	if f := credentialsFault(p, s.credentials); f != nil {
+		return nil, f
+	}
+	if rated := p.Spec.RatedWatts.Value(); int64(s.facts.rated) > rated {
+		return spans, &fault{powerv1.ReasonRatedTooSmall, fmt.Sprintf(
+			"spec.ratedWatts is %v, and the devices found can draw %v; raise ratedWatts to at least that", wattsText(rated), s.facts.rated)}
+	}
+	return spans, nil
+}
+
+func credentialsFault(p *powerv1.MinerPool, secret *corev1.Secret) *fault {
+	name := p.Spec.Devices.CredentialsSecret
+	if name == "" {
+		return nil
+	}
+	if secret == nil {
+		return &fault{powerv1.ReasonCredentialsMissing, fmt.Sprintf(
+			"spec.devices.credentialsSecret: Secret %q does not exist in namespace %s; create it with the keys username and password", name, p.Namespace)}
+	}
+	for _, key := range []string{"username", "password"} {
+		if _, ok := secret.Data[key]; !ok {
+			return &fault{powerv1.ReasonCredentialsMalformed, fmt.Sprintf(
+				"spec.devices.credentialsSecret: Secret %q has no key %q; add it", name, key)}
+		}
+	}
+	for key, value := range secret.Data {
+		firmware, field, dotted := strings.Cut(key, ".")
+		if !dotted {
+			firmware, field = "", key
+		}
+		known := firmware == "" || firmware == string(powerv1.FirmwareBraiinsOS) || firmware == string(powerv1.FirmwareLuxOS)
+		if !known || (field != "username" && field != "password") {
+			return &fault{powerv1.ReasonCredentialsMalformed, fmt.Sprintf(
+				"spec.devices.credentialsSecret: Secret %q has a key %q; keys are username, password, FIRMWARE.username and FIRMWARE.password", name, key)}
+		}
+		const longest = 256
+		if len(value) > longest || strings.ContainsAny(string(value), "\x00") {
+			return &fault{powerv1.ReasonCredentialsMalformed, fmt.Sprintf(
+				"spec.devices.credentialsSecret: key %q of Secret %q is longer than %d bytes or not text", key, name, longest)}
+		}
+	}
+	return nil
+}
+
+// apply writes the objects that differ from what they should be.
+func (r *MinerPoolReconciler) apply(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot) error {
+	ca, err := r.authority.load(ctx)
+	if err != nil {
+		return err
+	}
+	secret, err := tlsSecret(p, ca, &s.tls, r.Clock())
+	if err != nil {
+		return err
+	}
+	if secret != nil {
+		if err := r.write(ctx, p, secret, &s.tls); err != nil {
+			return err
+		}
+	}
+	if s.facts.known {
+		priors, err := priorsMap(p, s.facts.priors)
+		if err != nil {
+			return err
+		}
+		if !equality.Semantic.DeepEqual(priors.Data, s.priors.Data) {
+			if err := r.write(ctx, p, priors, &s.priors); err != nil {
+				return err
+			}
+		}
+	}
+	set := statefulSet(p, int32(len(s.shards)), r.Image)
+	hash, err := hashOf(set.Spec)
+	if err != nil {
+		return err
+	}
+	set.Annotations = map[string]string{hashAnnotation: hash}
+	if s.set.Annotations[hashAnnotation] == hash {
+		return nil
+	}
+	return r.write(ctx, p, set, &s.set)
+}
+
+// write creates an object owned by the pool, or brings the one there up to it.
+func (r *MinerPoolReconciler) write(ctx context.Context, p *powerv1.MinerPool, want, have client.Object) error {
+	if err := controllerutil.SetControllerReference(p, want, r.Scheme()); err != nil {
+		return fmt.Errorf("owning %T %s: %w", want, want.GetName(), err)
+	}
+	if have.GetUID() == "" {
+		if err := r.Create(ctx, want); err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("making %T %s: %w", want, want.GetName(), err)
+		}
+		return nil
+	}
+	want.SetResourceVersion(have.GetResourceVersion())
+	if err := r.Update(ctx, want); err != nil {
+		return ignoreRace(err, "updating %T %s", want, want.GetName())
+	}
+	return nil
+}
+
+func hashOf(v any) (string, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("hashing %T: %w", v, err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// SetupWithManager watches pools, what they own, and what the site's decision tells of them.
+func (r *MinerPoolReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.wrote = map[types.NamespacedName]time.Time{}
+	everyPool := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, _ client.Object) []reconcile.Request {
+		return requestsFor(ctx, mgr.GetClient(), &powerv1.MinerPoolList{})
+	})
+	err := ctrl.NewControllerManagedBy(mgr).
+		For(&powerv1.MinerPool{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&appsv1.StatefulSet{}).
+		Watches(&powerv1.PowerBudget{}, everyPool, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&powerv1.MinerPool{}, everyPool, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(source.Channel(r.board.poolEvents, &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{EnableWarmup: new(true), ReconciliationTimeout: 4 * actTimeout}).
+		Complete(reconcile.AsReconciler(r.Client, r))
+	if err != nil {
+		return fmt.Errorf("setting up the MinerPool controller: %w", err)
+	}
+	return nil
+}

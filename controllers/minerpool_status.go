@@ -1,0 +1,164 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+func wattsText(w int64) string { return power.Watts(w).String() }
+
+// report writes a pool's status where it differs, at most once a second, and then tells of it. It
+// answers when to look again.
+func (r *MinerPoolReconciler) report(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot) (time.Duration, error) {
+	next := p.DeepCopy()
+	poolStatus(&next.Status, p, s, r.Clock())
+	if equality.Semantic.DeepEqual(p.Status, next.Status) {
+		return recheck, nil
+	}
+	key := client.ObjectKeyFromObject(p)
+	if since := r.Clock().Sub(r.wrote[key]); since < calm && p.Status.ObservedGeneration == p.Generation {
+		return calm - since, nil
+	}
+	if err := r.Status().Update(ctx, next); err != nil {
+		return 0, ignoreRace(err, "writing the status of MinerPool %s", key)
+	}
+	r.wrote[key] = r.Clock()
+	tellStalled(r.Events, next, p.Status.Conditions, next.Status.Conditions)
+	tellChange(r.Events, next, p.Status.Conditions, next.Status.Conditions, powerv1.ConditionReachable, actionLease, metav1.ConditionFalse)
+	tellChange(r.Events, next, p.Status.Conditions, next.Status.Conditions, powerv1.ConditionCurtailed, actionLease, "")
+	return recheck, nil
+}
+
+// release lets a deleted pool go once its devices sleep or the ledger no longer hears of them: its agents
+// shed first, and its watts are counted until then (L4, L9).
+func (r *MinerPoolReconciler) release(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot) (reconcile.Result, error) {
+	if f := s.facts; f.known && f.counts.Hashing == 0 && len(f.unheard) == 0 {
+		if s.set.UID != "" && s.set.DeletionTimestamp == nil {
+			if err := r.Delete(ctx, &s.set); client.IgnoreNotFound(err) != nil {
+				return reconcile.Result{}, fmt.Errorf("deleting the agents of MinerPool %s/%s: %w", p.Namespace, p.Name, err)
+			}
+		}
+		delete(r.wrote, client.ObjectKeyFromObject(p))
+		return reconcile.Result{}, setFinalizer(ctx, r.Client, p, false)
+	}
+	wait, err := r.report(ctx, p, s)
+	return reconcile.Result{RequeueAfter: min(wait, 5*calm)}, err
+}
+
+func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapshot, now time.Time) {
+	st.ObservedGeneration = p.Generation
+	agents := int32(len(s.shards))
+	st.Agents = &agents
+	f := s.facts
+	if f.known {
+		st.LeasedWatts = quantity(f.leased)
+		total, hashing, sleeping := int32(f.counts.Total), int32(f.counts.Hashing), int32(f.counts.Sleeping)
+		unreachable, stuck := int32(f.counts.Unreachable), int32(f.counts.Stuck)
+		st.Devices = &powerv1.MinerPoolDevices{
+			Total: &total, Hashing: &hashing, Sleeping: &sleeping, Unreachable: &unreachable, Stuck: &stuck,
+		}
+	}
+	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
+		meta.SetStatusCondition(&st.Conditions, metav1.Condition{
+			Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: p.Generation,
+		})
+	}
+	meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
+	switch {
+	case s.fault != nil:
+		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonStalled, s.fault.message)
+		set(powerv1.ConditionStalled, metav1.ConditionTrue, s.fault.reason, s.fault.message)
+	case p.DeletionTimestamp != nil:
+		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonDeleting, fmt.Sprintf(
+			"its devices are being put to sleep; %d of %d still hash", f.counts.Hashing, f.counts.Total))
+	case !f.known || f.agents < len(s.shards):
+		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonAgentsNotReady, fmt.Sprintf(
+			"%d of %d mining pods report to this operator; see kubectl get pods -n %s -l %s=%s", f.agents, len(s.shards), p.Namespace, powerv1.PoolLabel, p.Name))
+	default:
+		set(powerv1.ConditionReady, metav1.ConditionTrue, powerv1.ReasonReady, "every mining pod reports and is leased watts")
+	}
+	if f.known {
+		set(reachable(p, s, now))
+		set(curtailed(p, f))
+	}
+	sortConditions(st.Conditions)
+}
+
+// reachable says what of a pool counts without being seen, most serious first.
+func reachable(p *powerv1.MinerPool, s *poolSnapshot, now time.Time) (kind string, status metav1.ConditionStatus, reason, message string) {
+	f := s.facts
+	kind, status = powerv1.ConditionReachable, metav1.ConditionFalse
+	switch {
+	case len(f.unheard) > 0:
+		return kind, status, powerv1.ReasonAgentsUnheard, fmt.Sprintf(
+			"agents %s do not report; what they may draw counts until they do", some(f.unheard))
+	case f.agents < len(s.shards):
+		return kind, status, powerv1.ReasonAgentsUnheard, fmt.Sprintf(
+			"%d of %d agents have reported; the rest of ratedWatts counts as drawn", f.agents, len(s.shards))
+	case f.counts.Stuck > 0:
+		return kind, status, powerv1.ReasonDevicesStuck, fmt.Sprintf(
+			"%d devices do not do what they are told and count at what they draw: %s", f.counts.Stuck, troubles(f, "Stuck"))
+	case f.counts.Unreachable > 0:
+		return kind, status, powerv1.ReasonDevicesUnreachable, fmt.Sprintf(
+			"%d devices do not answer and count at their rated watts: %s", f.counts.Unreachable, troubles(f, "Unreachable"))
+	case f.unfound > roundingOf(p) && !now.Before(f.grace):
+		return kind, status, powerv1.ReasonUnfound, fmt.Sprintf(
+			"%v of ratedWatts %v are on no device found and count as drawn; switch the missing devices on, or lower ratedWatts to %v",
+			f.unfound, wattsText(p.Spec.RatedWatts.Value()), f.rated)
+	}
+	return kind, metav1.ConditionTrue, powerv1.ReasonReachable, "every agent reports and every device found answers"
+}
+
+// roundingOf is what of ratedWatts may be unfound without a word: a fiftieth, for rounding up.
+func roundingOf(p *powerv1.MinerPool) power.Watts {
+	const share = 50
+	return power.Watts(p.Spec.RatedWatts.Value() / share)
+}
+
+func curtailed(p *powerv1.MinerPool, f poolFacts) (kind string, status metav1.ConditionStatus, reason, message string) {
+	kind = powerv1.ConditionCurtailed
+	switch {
+	case p.Spec.Control == powerv1.ControlObserve:
+		return kind, metav1.ConditionFalse, powerv1.ReasonObserved, "control is Observe: nothing is commanded and every device counts as rated"
+	case f.target >= f.most-f.most/100:
+		return kind, metav1.ConditionFalse, powerv1.ReasonNotCurtailed, "the pool may draw all it can"
+	case f.limit.Reason == power.LimitCurtailment:
+		return kind, metav1.ConditionTrue, powerv1.ReasonCurtailmentEvent, fmt.Sprintf("CurtailmentEvent %s leaves less", f.limit.By)
+	case f.limit.Reserved > 0:
+		return kind, metav1.ConditionTrue, powerv1.ReasonWorkloads, fmt.Sprintf("AI pods have watts of budget %s, or wait for them", p.Spec.Budget)
+	}
+	return kind, metav1.ConditionTrue, powerv1.ReasonLimit, fmt.Sprintf("the limit of budget %s, %v less margin, leaves less", p.Spec.Budget, f.limit.Limit)
+}
+
+// troubles names a few devices of one kind of trouble.
+func troubles(f poolFacts, reason string) string {
+	var names []string
+	for _, t := range f.trouble {
+		if t.Reason == reason {
+			names = append(names, t.Address)
+		}
+	}
+	sort.Strings(names)
+	return some(names)
+}
+
+// some joins a few names; the rest is a number.
+func some(names []string) string {
+	const few = 5
+	if len(names) > few {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+	}
+	return strings.Join(names, ", ")
+}

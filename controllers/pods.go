@@ -1,0 +1,186 @@
+package controllers
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+// stripPod keeps of a cached pod what the ledger needs: every pod of the cluster is watched, since
+// accelerator pods carry no label of ours.
+func stripPod(object any) (any, error) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return object, nil
+	}
+	pod.ManagedFields = nil
+	if pod.Labels[componentLabel] == agentComponent {
+		return pod, nil
+	}
+	annotations := map[string]string{}
+	for k, v := range pod.Annotations {
+		if k == powerv1.AdmittedAnnotation || k == corev1.MirrorPodAnnotationKey {
+			annotations[k] = v
+		}
+	}
+	pod.Annotations = annotations
+	pod.Spec = corev1.PodSpec{
+		NodeName: pod.Spec.NodeName, NodeSelector: pod.Spec.NodeSelector,
+		SchedulingGates: pod.Spec.SchedulingGates, Resources: pod.Spec.Resources,
+		ResourceClaims: pod.Spec.ResourceClaims,
+		Containers:     stripContainers(pod.Spec.Containers),
+		InitContainers: stripContainers(pod.Spec.InitContainers),
+	}
+	pod.Status = corev1.PodStatus{
+		Phase: pod.Status.Phase, PodIP: pod.Status.PodIP, Conditions: pod.Status.Conditions,
+		ContainerStatuses:     stripStatuses(pod.Status.ContainerStatuses),
+		InitContainerStatuses: stripStatuses(pod.Status.InitContainerStatuses),
+	}
+	return pod, nil
+}
+
+func stripContainers(in []corev1.Container) []corev1.Container {
+	out := make([]corev1.Container, len(in))
+	for i := range in {
+		out[i] = corev1.Container{Name: in[i].Name, Resources: in[i].Resources, RestartPolicy: in[i].RestartPolicy}
+	}
+	return out
+}
+
+func stripStatuses(in []corev1.ContainerStatus) []corev1.ContainerStatus {
+	out := make([]corev1.ContainerStatus, len(in))
+	for i := range in {
+		out[i] = corev1.ContainerStatus{Name: in[i].Name, State: in[i].State}
+	}
+	return out
+}
+
+// ended tells whether a pod draws no more and never will (L6): its kubelet reported every container
+// terminated. Phase Failed alone is not enough: the garbage collector writes it for lost nodes.
+func ended(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodSucceeded {
+		return true
+	}
+	if pod.Status.Phase != corev1.PodFailed && pod.DeletionTimestamp == nil {
+		return false
+	}
+	if len(pod.Status.ContainerStatuses) < len(pod.Spec.Containers) {
+		return false
+	}
+	for i := range pod.Status.ContainerStatuses {
+		if pod.Status.ContainerStatuses[i].State.Terminated == nil {
+			return false
+		}
+	}
+	for i := range pod.Status.InitContainerStatuses {
+		if pod.Status.InitContainerStatuses[i].State.Running != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// running tells whether some container of the pod runs.
+func running(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning && !ended(pod) }
+
+// claim is what a pod counts when it is admitted: the larger of what its workload declares and the
+// accelerator table, or the declared watts alone where the budget trusts them.
+func claim(table *gate.Table, spec *powerv1.GPUWorkloadSpec, trusted bool, pod *corev1.Pod) power.Watts {
+	byTable, _ := table.WattsFor(&pod.Spec)
+	declared := int64(-1)
+	switch {
+	case spec == nil:
+	case spec.WattsPerPod != nil:
+		declared = spec.WattsPerPod.Value()
+	case spec.WattsPerAccelerator != nil:
+		declared = 0
+		for _, n := range table.Accelerators(&pod.Spec) {
+			declared += n * spec.WattsPerAccelerator.Value()
+		}
+	}
+	if declared >= 0 && (trusted || declared > byTable) {
+		return power.Watts(declared)
+	}
+	return power.Watts(byTable)
+}
+
+// asked is the accelerators a pod asks for.
+func asked(table *gate.Table, pod *corev1.Pod) map[string]int64 {
+	ask := map[string]int64{}
+	for name, n := range table.Accelerators(&pod.Spec) {
+		if n > 0 {
+			ask[string(name)] = n
+		}
+	}
+	return ask
+}
+
+// gonePod is the last that was seen of a pod that is no more.
+type gonePod struct {
+	at    time.Time
+	node  string
+	ended bool
+}
+
+// gonePods remembers pods that vanished, so that a reservation is let go only once its pod is known to
+// have ended (L6). It is filled by the pod watch and lives as long as this process leads.
+type gonePods struct {
+	mu    sync.Mutex
+	pods  map[types.UID]gonePod
+	clock func() time.Time
+}
+
+// memory bounds how long a vanished pod is remembered; a reservation outlives that only if its node is
+// lost, and is then judged by all nodes of its budget.
+const memory = 6 * time.Hour
+
+func newGonePods(clock func() time.Time) *gonePods {
+	return &gonePods{pods: map[types.UID]gonePod{}, clock: clock}
+}
+
+// deleted records a pod's last state. A pod deleted while gated never ran.
+func (g *gonePods) deleted(pod *corev1.Pod, certain bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.clock()
+	for uid, p := range g.pods {
+		if now.Sub(p.at) > memory {
+			delete(g.pods, uid)
+		}
+	}
+	g.pods[pod.UID] = gonePod{at: now, node: pod.Spec.NodeName, ended: certain && (gate.Gated(pod) || ended(pod))}
+}
+
+// of is what is known of a vanished pod. One that nobody saw go is taken to have gone just now.
+func (g *gonePods) of(uid types.UID) gonePod {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p, ok := g.pods[uid]
+	if !ok {
+		p = gonePod{at: g.clock()}
+		g.pods[uid] = p
+	}
+	return p
+}
+
+// confirm records that a vanished pod's node, alive, no longer has it.
+func (g *gonePods) confirm(uid types.UID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.pods[uid]
+	p.ended = true
+	g.pods[uid] = p
+}
+
+// ordinal is the number at the end of a StatefulSet pod's name.
+func ordinal(pod *corev1.Pod) (int, bool) {
+	n, err := strconv.Atoi(pod.Labels["apps.kubernetes.io/pod-index"])
+	return n, err == nil
+}

@@ -1,0 +1,173 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+// parallel bounds the API writes in flight.
+const parallel = 16
+
+// writeWorkloads writes every workload's reservations and status, and opens the gates of pods whose
+// reservation is written (L6). One workload that fails does not stop the others.
+func (r *SiteReconciler) writeWorkloads(ctx context.Context, s *snapshot, plan power.Plan) error {
+	errs := make([]error, len(s.workloads))
+	var g errgroup.Group
+	g.SetLimit(parallel)
+	for i := range s.workloads {
+		g.Go(func() error {
+			errs[i] = r.writeWorkload(ctx, s, &s.workloads[i], &plan.Workloads[i], true)
+			return nil
+		})
+	}
+	_ = g.Wait() //nolint:errcheck // errors are in errs
+	for _, e := range plan.Evictions {
+		if err := r.evict(ctx, s, e); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// reportOnly writes status and neither reserves nor admits.
+func (r *SiteReconciler) reportOnly(ctx context.Context, s *snapshot, plan power.Plan) error {
+	var errs []error
+	for i := range s.workloads {
+		p := plan.Workloads[i]
+		kept := p.Pods[:0:0]
+		for _, pod := range p.Pods {
+			if !pod.New {
+				pod.Open = false
+				kept = append(kept, pod)
+			}
+		}
+		p.Pods = kept
+		errs = append(errs, r.writeWorkload(ctx, s, &s.workloads[i], &p, false))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *SiteReconciler) writeWorkload(ctx context.Context, s *snapshot, w *workloadFacts, p *power.WorkloadPlan, open bool) error {
+	key := client.ObjectKeyFromObject(w.object)
+	if w.object.DeletionTimestamp == nil && !hasFinalizer(w.object) {
+		return r.setFinalizer(ctx, w.object, true)
+	}
+	next := w.object.DeepCopy()
+	workloadStatus(&next.Status, s, w, p, int64(r.epoch))
+	if !equality.Semantic.DeepEqual(&w.object.Status, &next.Status) {
+		// Update carries the resourceVersion of the object that was decided on (L6).
+		if err := r.Status().Update(ctx, next); err != nil {
+			return ignoreRace(err, "writing the status of GPUWorkload %s", key)
+		}
+		r.tellWorkload(w.object, next, p)
+	}
+	if w.object.DeletionTimestamp != nil && len(next.Status.Reservations) == 0 {
+		return r.setFinalizer(ctx, next, false)
+	}
+	if !open {
+		return nil
+	}
+	return r.openGates(ctx, s, p, next)
+}
+
+// openGates takes the gate off every pod of the plan that has its reservation written.
+func (r *SiteReconciler) openGates(ctx context.Context, s *snapshot, p *power.WorkloadPlan, w *powerv1.GPUWorkload) error {
+	pins := map[string]map[string]string{}
+	for i := range s.site.Budgets {
+		pins[s.site.Budgets[i].Name] = s.site.Budgets[i].Pin
+	}
+	errs := make([]error, len(p.Pods))
+	var g errgroup.Group
+	g.SetLimit(parallel)
+	for i := range p.Pods {
+		pod := s.podByUID[types.UID(p.Pods[i].UID)]
+		if !p.Pods[i].Open || pod == nil || !gate.Gated(pod) {
+			continue
+		}
+		g.Go(func() error {
+			errs[i] = r.openGate(ctx, pod, w, p.Pods[i], pins[p.Pods[i].Budget])
+			return nil
+		})
+	}
+	_ = g.Wait() //nolint:errcheck // errors are in errs
+	return errors.Join(errs...)
+}
+
+func (r *SiteReconciler) openGate(ctx context.Context, pod *corev1.Pod, w *powerv1.GPUWorkload, p power.PodPlan, pin map[string]string) error {
+	data, kind := gate.OpenPatch(pod.UID, pod.ResourceVersion, int64(p.Watts), pin)
+	err := r.Patch(ctx, pod.DeepCopy(), client.RawPatch(kind, data))
+	if err != nil {
+		return ignoreRace(err, "opening the gate of pod %s/%s", pod.Namespace, pod.Name)
+	}
+	r.tellAdmitted(pod, w, p)
+	return nil
+}
+
+// evict asks the API server to evict one pod; a disruption budget may refuse, and the shortfall stays.
+func (r *SiteReconciler) evict(ctx context.Context, s *snapshot, e power.Eviction) error {
+	pod := s.podByUID[types.UID(e.UID)]
+	if pod == nil || pod.DeletionTimestamp != nil {
+		return nil
+	}
+	uid := pod.UID
+	eviction := &policyv1.Eviction{DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}}}
+	err := r.SubResource("eviction").Create(ctx, pod.DeepCopy(), eviction)
+	if apierrors.IsTooManyRequests(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("evicting pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	r.tellEvicted(pod, e)
+	return nil
+}
+
+// setFinalizer puts the ledger's finalizer on an object or takes it off (L9).
+func (r *SiteReconciler) setFinalizer(ctx context.Context, o client.Object, on bool) error {
+	return setFinalizer(ctx, r.Client, o, on)
+}
+
+func setFinalizer(ctx context.Context, c client.Client, o client.Object, on bool) error {
+	next, ok := o.DeepCopyObject().(client.Object)
+	if !ok {
+		return fmt.Errorf("%T is no API object", o)
+	}
+	changed := false
+	if on {
+		changed = controllerutil.AddFinalizer(next, powerv1.LedgerFinalizer)
+	} else {
+		changed = controllerutil.RemoveFinalizer(next, powerv1.LedgerFinalizer)
+	}
+	if !changed {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})
+	if err := c.Patch(ctx, next, patch); err != nil {
+		return ignoreRace(err, "setting the finalizer of %T %s", o, client.ObjectKeyFromObject(o))
+	}
+	return nil
+}
+
+// ignoreRace drops the errors of objects that changed or went since the snapshot: the next pass, which
+// their change has asked for, starts from what is.
+func ignoreRace(err error, format string, args ...any) error {
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}

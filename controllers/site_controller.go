@@ -1,0 +1,194 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+const (
+	// tick is how often a pass runs when nothing happens: leases are renewed by passes.
+	tick = time.Second
+	// actTimeout bounds the API writes of one pass, so that a hung API server can't stop leases.
+	actTimeout = 4 * time.Second
+)
+
+// SiteReconciler spends the watts. There is one decision for the whole site, so there is one request, and
+// one pass at a time: snapshot, decide, act, report.
+type SiteReconciler struct {
+	client.Client
+	// Live reads past the cache.
+	Live   client.Reader
+	Table  *gate.Table
+	Clock  func() time.Time
+	Events events.EventRecorder
+	Leader leader
+	Stream stream
+	// Heartbeat is when a node last renewed its lease.
+	Heartbeat func(ctx context.Context, node string) (time.Time, error)
+	// Depose ends this process: another leads.
+	Depose func(error)
+
+	board *board
+	gone  *gonePods
+	wakes chan event.GenericEvent
+
+	links *links // nil until this process has taken over
+	epoch uint64
+	// priors is what each device ran before it slept, by agent; agents report it and ask for it back.
+	priors map[string]map[string]string
+	// hush is until when nothing is admitted, because the API server's store went back in time.
+	hush time.Time
+	base context.Context //nolint:containedctx // the streams outlive the pass that opens them
+}
+
+// leader is the fence (L7).
+type leader interface {
+	Read(ctx context.Context) (uint64, error)
+	Fresh() bool
+}
+
+var siteRequest = reconcile.Request{NamespacedName: types.NamespacedName{Name: "site"}}
+
+// Reconcile makes one pass over the site.
+func (r *SiteReconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	if !r.Leader.Fresh() {
+		// Another may lead by now: say nothing until the Lease is renewed or this process ends.
+		return reconcile.Result{RequeueAfter: tick}, nil
+	}
+	if err := r.takeOver(ctx); err != nil {
+		return reconcile.Result{}, err
+	}
+	s, err := r.snapshot(ctx)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	plan := power.Decide(s.site)
+	err = r.act(ctx, s, plan)
+	r.board.publish(s, plan, r.priors)
+	observe(s, plan)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{RequeueAfter: untilNext(s.now, plan.Next)}, nil
+}
+
+func untilNext(now, next time.Time) time.Duration {
+	if in := next.Sub(now); !next.IsZero() && in < tick {
+		return max(in, time.Millisecond)
+	}
+	return tick
+}
+
+// act sends leases first: a shed must not wait for the API server.
+func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) error {
+	pools := map[types.NamespacedName]bool{}
+	for i := range s.pools {
+		pools[client.ObjectKeyFromObject(&s.pools[i])] = true
+	}
+	r.links.sync(r.base, s.peers, pools)
+	if !r.Leader.Fresh() {
+		return nil
+	}
+	r.confirm(ctx)
+	if lowered, raised := r.links.grant(s.now, plan.Leases); lowered+raised > 0 {
+		log.FromContext(ctx).V(1).Info("Sent leases", "lowered", lowered, "raised", raised)
+	}
+	ctx, cancel := context.WithTimeout(ctx, actTimeout)
+	defer cancel()
+	if s.now.Before(r.hush) {
+		return r.reportOnly(ctx, s, plan)
+	}
+	return r.writeWorkloads(ctx, s, plan)
+}
+
+// confirm reads the leader Lease for agents met since it was read last; without that they get no lease.
+func (r *SiteReconciler) confirm(ctx context.Context) {
+	if !r.links.unconfirmed() {
+		return
+	}
+	begun := r.Clock()
+	if _, err := r.Leader.Read(ctx); err != nil {
+		log.FromContext(ctx).Error(err, "No lease for agents met just now")
+		return
+	}
+	r.links.confirm(begun)
+}
+
+// SetupWithManager watches everything that a pass reads.
+func (r *SiteReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.wakes = make(chan event.GenericEvent, 1)
+	r.gone = newGonePods(r.Clock)
+	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{siteRequest}
+	})
+	err := ctrl.NewControllerManagedBy(mgr).Named("site").
+		Watches(&powerv1.PowerBudget{}, all).
+		Watches(&powerv1.MinerPool{}, all).
+		Watches(&powerv1.GPUWorkload{}, all).
+		Watches(&powerv1.CurtailmentEvent{}, all).
+		Watches(&corev1.Node{}, all).
+		Watches(&corev1.Pod{}, r.podHandler()).
+		WatchesRawSource(source.Channel(r.wakes, all)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: 1, EnableWarmup: new(true), ReconciliationTimeout: 4 * actTimeout,
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](20*time.Millisecond, tick),
+		}).Complete(r)
+	if err != nil {
+		return fmt.Errorf("setting up the site controller: %w", err)
+	}
+	return nil
+}
+
+// podHandler remembers how pods vanished before it asks for a pass, and asks for none for pods that the
+// ledger does not count.
+func (r *SiteReconciler) podHandler() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	matters := func(o client.Object) bool {
+		pod, ok := o.(*corev1.Pod)
+		return ok && (gate.Gated(pod) || pod.Labels[componentLabel] == agentComponent || r.Table.IsAccelerated(&pod.Spec))
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+			if matters(e.Object) {
+				q.Add(siteRequest)
+			}
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			if matters(e.ObjectNew) || matters(e.ObjectOld) {
+				q.Add(siteRequest)
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
+			if pod, ok := e.Object.(*corev1.Pod); ok && matters(pod) {
+				r.gone.deleted(pod, !e.DeleteStateUnknown)
+				q.Add(siteRequest)
+			}
+		},
+	}
+}
+
+// wake asks for a pass from outside the queue.
+func (r *SiteReconciler) wake() {
+	select {
+	case r.wakes <- event.GenericEvent{Object: &powerv1.PowerBudget{}}:
+	default:
+	}
+}

@@ -1,0 +1,114 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+)
+
+// matcher finds the GPUWorkload of a pod: the one that holds a reservation for it, else the one its label
+// names, else the one whose selector matches, else the one of its controlling owner.
+type matcher struct {
+	byUID     map[types.UID]*workloadFacts
+	byName    map[types.NamespacedName]*workloadFacts
+	byOwner   map[types.UID]*workloadFacts
+	selecting map[string][]*workloadFacts // by namespace, oldest first
+}
+
+func newMatcher(s *snapshot) *matcher {
+	m := &matcher{
+		byUID: map[types.UID]*workloadFacts{}, byName: map[types.NamespacedName]*workloadFacts{},
+		byOwner: map[types.UID]*workloadFacts{}, selecting: map[string][]*workloadFacts{},
+	}
+	order := make([]int, len(s.claims))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool {
+		x, y := &s.claims[order[a]], &s.claims[order[b]]
+		if !x.CreationTimestamp.Equal(&y.CreationTimestamp) {
+			return x.CreationTimestamp.Before(&y.CreationTimestamp)
+		}
+		return client.ObjectKeyFromObject(x).String() < client.ObjectKeyFromObject(y).String()
+	})
+	for _, i := range order {
+		w := &s.workloads[i]
+		w.object, w.endedAt = &s.claims[i], map[types.UID]metav1.Time{}
+		m.add(w)
+	}
+	return m
+}
+
+func (m *matcher) add(w *workloadFacts) {
+	o := w.object
+	m.byName[client.ObjectKeyFromObject(o)] = w
+	for i := range o.Status.Reservations {
+		m.byUID[o.Status.Reservations[i].UID] = w
+	}
+	switch {
+	case o.Spec.Owner != nil:
+		if first := m.byOwner[o.Spec.Owner.UID]; first != nil && o.DeletionTimestamp == nil {
+			w.stalled = &fault{powerv1.ReasonDuplicate, fmt.Sprintf(
+				"spec.owner is that of GPUWorkload %s, which is older and counts; delete one of the two", first.object.Name)}
+			return
+		}
+		if o.DeletionTimestamp == nil {
+			m.byOwner[o.Spec.Owner.UID] = w
+		}
+	case o.Spec.Selector != nil:
+		selector, err := metav1.LabelSelectorAsSelector(o.Spec.Selector)
+		if err != nil {
+			w.stalled = &fault{powerv1.ReasonSelectorInvalid, fmt.Sprintf("spec.selector: %v", err)}
+			return
+		}
+		w.selector = selector
+		if o.DeletionTimestamp == nil {
+			m.selecting[o.Namespace] = append(m.selecting[o.Namespace], w)
+		}
+	}
+}
+
+// of answers nil for a pod of nobody.
+func (m *matcher) of(ctx context.Context, c client.Reader, pod *corev1.Pod) (*workloadFacts, error) {
+	if w := m.byUID[pod.UID]; w != nil {
+		return w, nil
+	}
+	if name := pod.Labels[powerv1.WorkloadLabel]; name != "" {
+		return m.byName[types.NamespacedName{Namespace: pod.Namespace, Name: name}], nil
+	}
+	if w := m.selected(pod); w != nil {
+		return w, nil
+	}
+	owner, err := rootOwner(ctx, c, pod)
+	if err != nil {
+		return nil, err
+	}
+	return m.byOwner[owner.UID], nil
+}
+
+// selected is the oldest workload whose selector matches; the younger ones are stalled, since a pod has
+// one claim.
+func (m *matcher) selected(pod *corev1.Pod) *workloadFacts {
+	var first *workloadFacts
+	for _, w := range m.selecting[pod.Namespace] {
+		if !w.selector.Matches(labels.Set(pod.Labels)) {
+			continue
+		}
+		if first == nil {
+			first = w
+			continue
+		}
+		w.stalled = &fault{powerv1.ReasonSelectorOverlap, fmt.Sprintf(
+			"spec.selector matches pod %s, which GPUWorkload %s has already; narrow one selector or label the pod %s",
+			pod.Name, first.object.Name, powerv1.WorkloadLabel)}
+	}
+	return first
+}

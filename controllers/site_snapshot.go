@@ -1,0 +1,330 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+// snapshot is everything that one pass knows. After it is taken nothing reads the API.
+type snapshot struct {
+	now       time.Time
+	budgets   []powerv1.PowerBudget
+	pools     []powerv1.MinerPool
+	claims    []powerv1.GPUWorkload
+	cuts      []powerv1.CurtailmentEvent
+	nodes     []corev1.Node
+	pods      []corev1.Pod // shared with the cache: read only
+	site      power.Site
+	workloads []workloadFacts // as site.Workloads
+	peers     []peer
+	agents    []agentView
+	podByUID  map[types.UID]*corev1.Pod
+	ordered   map[types.UID]bool // StatefulSets with podManagementPolicy OrderedReady
+}
+
+// snapshot reads the caches and the agents' newest reports into one Site.
+func (r *SiteReconciler) snapshot(ctx context.Context) (*snapshot, error) {
+	s := &snapshot{now: r.Clock(), podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}}
+	if err := r.readAll(ctx, s); err != nil {
+		return nil, err
+	}
+	sort.Slice(s.budgets, func(a, b int) bool { return s.budgets[a].Name < s.budgets[b].Name })
+	s.site.Now = s.now
+	s.site.Budgets = budgetsOf(s.budgets, s.cuts)
+	s.site.Nodes = nodesOf(r.Table, s.site.Budgets, s.nodes, s.pods)
+	s.poolsOf(r.links, r.priors)
+	for i := range s.agents {
+		if a := &s.agents[i]; len(a.report.PriorSettings) > 0 {
+			r.priors[a.key] = a.report.PriorSettings
+		}
+	}
+	if err := r.workloadsOf(ctx, s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (r *SiteReconciler) readAll(ctx context.Context, s *snapshot) error {
+	shared := client.UnsafeDisableDeepCopyOption(true)
+	var (
+		budgets powerv1.PowerBudgetList
+		pools   powerv1.MinerPoolList
+		claims  powerv1.GPUWorkloadList
+		cuts    powerv1.CurtailmentEventList
+		nodes   corev1.NodeList
+		pods    corev1.PodList
+		sets    appsv1.StatefulSetList
+	)
+	for _, read := range []struct {
+		what string
+		list client.ObjectList
+	}{
+		{"power budgets", &budgets}, {"miner pools", &pools}, {"GPU workloads", &claims},
+		{"curtailment events", &cuts}, {"nodes", &nodes}, {"pods", &pods},
+		{"stateful sets", &sets},
+	} {
+		if err := r.List(ctx, read.list, shared); err != nil {
+			return fmt.Errorf("listing %s: %w", read.what, err)
+		}
+	}
+	s.budgets, s.pools, s.claims, s.cuts = budgets.Items, pools.Items, claims.Items, cuts.Items
+	s.nodes, s.pods = nodes.Items, pods.Items
+	for i := range s.pods {
+		s.podByUID[s.pods[i].UID] = &s.pods[i]
+	}
+	for i := range sets.Items {
+		s.ordered[sets.Items[i].UID] = sets.Items[i].Spec.PodManagementPolicy != appsv1.ParallelPodManagement
+	}
+	return nil
+}
+
+// budgetsOf turns specs into the decision's budgets. What is wrong with a budget halts it: nothing is
+// raised or admitted there, and sheds go on.
+func budgetsOf(budgets []powerv1.PowerBudget, cuts []powerv1.CurtailmentEvent) []power.Budget {
+	byName := map[string]*powerv1.PowerBudget{}
+	selects := false
+	for i := range budgets {
+		byName[budgets[i].Name] = &budgets[i]
+		selects = selects || len(budgets[i].Spec.NodeSelector) > 0
+	}
+	out := make([]power.Budget, len(budgets))
+	for i := range budgets {
+		b := &budgets[i]
+		fault, message := budgetFault(byName, b)
+		out[i] = power.Budget{
+			Name: b.Name, Parent: b.Spec.Parent, Limit: power.Watts(b.Spec.LimitWatts.Value()),
+			MarginPercent: int(powerv1.Or(b.Spec.MarginPercent, powerv1.DefaultMarginPercent)),
+			LeaseTTL:      time.Duration(powerv1.OrZero(b.Spec.LeaseSeconds, powerv1.DefaultLeaseSeconds)) * time.Second,
+			Evict:         b.Spec.OnShortfall == powerv1.ShortfallEvictInterruptible,
+			Feeds:         len(b.Spec.NodeSelector) > 0 || (!selects && b.Spec.Parent == ""),
+			Pin:           pinOf(byName, b),
+		}
+		if b.Spec.BaseLoadWatts != nil {
+			out[i].Base = power.Watts(b.Spec.BaseLoadWatts.Value())
+		}
+		if b.Spec.HeadroomWatts != nil {
+			out[i].Headroom = power.Watts(b.Spec.HeadroomWatts.Value())
+		}
+		if fault != "" {
+			out[i].Halted = message
+		}
+		if b.DeletionTimestamp != nil {
+			out[i].Halted = "it is being deleted"
+		}
+		out[i].Cuts = cutsOf(cuts, b.Name)
+	}
+	return out
+}
+
+func cutsOf(cuts []powerv1.CurtailmentEvent, budget string) []power.Cut {
+	var out []power.Cut
+	for i := range cuts {
+		c := &cuts[i]
+		if c.Spec.Budget != budget {
+			continue
+		}
+		cut := power.Cut{Name: c.Name, Start: c.Spec.Start.Time, End: c.Spec.End.Time}
+		if c.Spec.LimitWatts != nil {
+			cut.Limit = power.Watts(c.Spec.LimitWatts.Value())
+		}
+		if c.Spec.ReduceByWatts != nil {
+			cut.Reduce = power.Watts(c.Spec.ReduceByWatts.Value())
+		}
+		out = append(out, cut)
+	}
+	sort.Slice(out, func(a, b int) bool { return out[a].Name < out[b].Name })
+	return out
+}
+
+// pinOf is the node selector that keeps a pod on a budget's nodes: its own and those above.
+func pinOf(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget) map[string]string {
+	pin := map[string]string{}
+	for n := 0; b != nil && n <= len(byName); n++ {
+		for k, v := range b.Spec.NodeSelector {
+			if _, own := pin[k]; !own {
+				pin[k] = v
+			}
+		}
+		b = byName[b.Spec.Parent]
+	}
+	return pin
+}
+
+// nodesOf finds each accelerator node's budget, the deepest whose selector it matches, and what is free
+// on it after the pods that are bound there.
+func nodesOf(table *gate.Table, budgets []power.Budget, nodes []corev1.Node, pods []corev1.Pod) []power.Node {
+	index := map[string]int{}
+	var out []power.Node
+	for i := range nodes {
+		n := &nodes[i]
+		free := map[string]int64{}
+		for name, q := range n.Status.Allocatable {
+			if table.Covers(name) {
+				free[string(name)] = q.Value()
+			}
+		}
+		index[n.Name] = len(out)
+		out = append(out, power.Node{
+			Name: n.Name, Labels: n.Labels, Free: free, Open: !n.Spec.Unschedulable && nodeReady(n),
+			Budget: feeder(budgets, n.Labels),
+		})
+	}
+	for i := range pods {
+		p := &pods[i]
+		at, bound := index[p.Spec.NodeName]
+		if !bound || p.Spec.NodeName == "" || ended(p) {
+			continue
+		}
+		for name, n := range table.Accelerators(&p.Spec) {
+			out[at].Free[string(name)] -= n
+		}
+	}
+	return out
+}
+
+func nodeReady(n *corev1.Node) bool {
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// feeder is the budget that feeds a node: of those whose whole pin the labels match, the one that asks
+// the most; ties by name.
+func feeder(budgets []power.Budget, labels map[string]string) string {
+	best, most := "", -1
+	for i := range budgets {
+		b := &budgets[i]
+		if !b.Feeds || len(b.Pin) <= most {
+			continue
+		}
+		match := true
+		for k, v := range b.Pin {
+			match = match && labels[k] == v
+		}
+		if match {
+			best, most = b.Name, len(b.Pin)
+		}
+	}
+	return best
+}
+
+// poolsOf enters pools and agents, and lists the agent pods to keep streams to.
+func (s *snapshot) poolsOf(l *links, priors map[string]map[string]string) {
+	byName := map[string]*powerv1.PowerBudget{}
+	for i := range s.budgets {
+		byName[s.budgets[i].Name] = &s.budgets[i]
+	}
+	budget := map[string]string{}
+	for i := range s.pools {
+		p := &s.pools[i]
+		key := client.ObjectKeyFromObject(p).String()
+		budget[key] = p.Spec.Budget
+		pool := power.Pool{
+			Key: key, Budget: p.Spec.Budget, Rated: power.Watts(p.Spec.RatedWatts.Value()),
+			Priority: int(powerv1.Or(p.Spec.Priority, 0)), Observe: p.Spec.Control == powerv1.ControlObserve,
+			Leaving: p.DeletionTimestamp != nil,
+		}
+		if p.Spec.FloorWatts != nil {
+			pool.Floor = power.Watts(p.Spec.FloorWatts.Value())
+		}
+		pool.GraceUntil = l.began.Add(leaseOf(byName[p.Spec.Budget]))
+		s.site.Pools = append(s.site.Pools, pool)
+	}
+	s.peersOf(priors)
+	s.agents = l.view(s.now)
+	sort.Slice(s.agents, func(a, b int) bool { return s.agents[a].key < s.agents[b].key })
+	for i := range s.agents {
+		a := &s.agents[i]
+		a.agent.Budget = budget[a.agent.Pool]
+		s.site.Agents = append(s.site.Agents, a.agent)
+		s.graceFor(a, byName)
+	}
+}
+
+func leaseOf(b *powerv1.PowerBudget) time.Duration {
+	if b == nil {
+		return time.Duration(powerv1.DefaultLeaseSeconds) * time.Second
+	}
+	return time.Duration(powerv1.OrZero(b.Spec.LeaseSeconds, powerv1.DefaultLeaseSeconds)) * time.Second
+}
+
+// graceFor gives a pool time to find its devices again after an agent restarted: what is not found yet
+// bars raises and admissions meanwhile, and sheds nobody (L4).
+func (s *snapshot) graceFor(a *agentView, byName map[string]*powerv1.PowerBudget) {
+	for i := range s.site.Pools {
+		p := &s.site.Pools[i]
+		if p.Key != a.agent.Pool || a.since.IsZero() {
+			continue
+		}
+		if until := a.since.Add(leaseOf(byName[p.Budget])); until.After(p.GraceUntil) {
+			p.GraceUntil = until
+		}
+	}
+}
+
+// peersOf lists the agent pods of every pool with what each is to mind.
+func (s *snapshot) peersOf(priors map[string]map[string]string) {
+	type shardsOf struct {
+		pool   *powerv1.MinerPool
+		shards [][]string
+	}
+	byPool := map[types.NamespacedName]shardsOf{}
+	for i := range s.pools {
+		p := &s.pools[i]
+		spans, err := parseSpans(p.Spec.Devices.Addresses)
+		if err != nil || overlapsOther(s.pools, p) != "" {
+			continue
+		}
+		per := int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent))
+		byPool[client.ObjectKeyFromObject(p)] = shardsOf{p, shards(spans, per)}
+	}
+	for i := range s.pods {
+		pod := &s.pods[i]
+		if pod.Labels[componentLabel] != agentComponent {
+			continue
+		}
+		key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
+		of, ok := byPool[key]
+		n, numbered := ordinal(pod)
+		if !ok || !numbered || n >= len(of.shards) {
+			continue
+		}
+		p := peer{key: pod.Namespace + "/" + pod.Name, pool: key, podUID: pod.UID, assignment: assignmentOf(of.pool, of.shards[n])}
+		p.assignment.PriorSettings = priors[p.key]
+		if running(pod) {
+			p.ip = pod.Status.PodIP
+		}
+		s.peers = append(s.peers, p)
+	}
+}
+
+func assignmentOf(p *powerv1.MinerPool, ranges []string) lease.Assignment {
+	a := lease.Assignment{
+		Ranges:             ranges,
+		Firmware:           string(powerv1.OrZero(p.Spec.Devices.Firmware, powerv1.DefaultFirmware)),
+		Observe:            p.Spec.Control == powerv1.ControlObserve,
+		UncertaintyPercent: int(powerv1.Or(p.Spec.UncertaintyPercent, powerv1.DefaultUncertaintyPercent)),
+	}
+	for _, m := range p.Spec.Devices.Ports {
+		if a.Ports == nil {
+			a.Ports = map[string]int{}
+		}
+		a.Ports[string(m.Firmware)] = int(m.Port)
+	}
+	return a
+}

@@ -1,0 +1,159 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+)
+
+// rolledBack is how long nothing is admitted after the store was seen to have gone back in time.
+const rolledBack = 5 * time.Minute
+
+// takeOver makes this process the leader of the ledger (L7), once: the epoch from the election's Lease
+// and above every epoch met, the epoch stamped on every workload so that an older leader can write no
+// more, and caches that are at least as new as an uncached list begun after that.
+func (r *SiteReconciler) takeOver(ctx context.Context) error {
+	if r.links != nil {
+		return nil
+	}
+	epoch, err := r.Leader.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("taking over: %w", err)
+	}
+	var claims powerv1.GPUWorkloadList
+	if err := r.Live.List(ctx, &claims); err != nil {
+		return fmt.Errorf("taking over: listing GPU workloads: %w", err)
+	}
+	for i := range claims.Items {
+		if met := uint64(claims.Items[i].Status.Epoch); met >= epoch {
+			epoch = met + 1
+			r.hush = r.Clock().Add(rolledBack)
+		}
+	}
+	if !r.hush.IsZero() {
+		if _, err := r.Leader.Read(ctx); err != nil {
+			return fmt.Errorf("taking over: %w", err)
+		}
+		log.FromContext(ctx).Info("The API server's store is older than this ledger; nothing is admitted for a while", "until", r.hush)
+	}
+	for i := range claims.Items {
+		if err := r.stamp(ctx, &claims.Items[i], epoch); err != nil {
+			return err
+		}
+	}
+	if err := r.catchUp(ctx); err != nil {
+		return err
+	}
+	if err := r.recall(ctx); err != nil {
+		return err
+	}
+	r.epoch = epoch
+	r.links = newLinks(epoch, r.Stream, r.Clock, r.wake, r.Depose, log.FromContext(ctx).WithName("links"))
+	log.FromContext(ctx).Info("Leading the ledger", "epoch", epoch, "workloads", len(claims.Items))
+	return nil
+}
+
+// recall reads back what every device ran before it slept.
+func (r *SiteReconciler) recall(ctx context.Context) error {
+	r.priors = map[string]map[string]string{}
+	var pools powerv1.MinerPoolList
+	if err := r.Live.List(ctx, &pools); err != nil {
+		return fmt.Errorf("taking over: listing miner pools: %w", err)
+	}
+	for i := range pools.Items {
+		var m corev1.ConfigMap
+		key := client.ObjectKey{Namespace: pools.Items[i].Namespace, Name: priorsName(&pools.Items[i])}
+		if err := r.Live.Get(ctx, key, &m); err != nil {
+			if apierrors.IsNotFound(err) {
+				continue
+			}
+			return fmt.Errorf("taking over: reading ConfigMap %s: %w", key, err)
+		}
+		if err := json.Unmarshal([]byte(m.Data[priorsKey]), &r.priors); err != nil {
+			log.FromContext(ctx).Error(err, "Prior settings can't be read; devices wake to what fits", "configMap", key.String())
+		}
+	}
+	return nil
+}
+
+// stamp writes the epoch onto one workload; the CRD refuses to let it go back.
+func (r *SiteReconciler) stamp(ctx context.Context, w *powerv1.GPUWorkload, epoch uint64) error {
+	if uint64(w.Status.Epoch) == epoch {
+		return nil
+	}
+	base := w.DeepCopy()
+	w.Status.Epoch = int64(epoch)
+	err := r.Status().Patch(ctx, w, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("taking over: stamping GPUWorkload %s/%s: %w", w.Namespace, w.Name, err)
+	}
+	return nil
+}
+
+// catchUp fails until the caches of what is counted are as new as an uncached list: watts must not shrink
+// by a stale read (L6).
+func (r *SiteReconciler) catchUp(ctx context.Context) error {
+	var pods corev1.PodList
+	if err := r.Live.List(ctx, &pods); err != nil {
+		return fmt.Errorf("taking over: listing pods: %w", err)
+	}
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		if !gate.Gated(p) && !r.Table.IsAccelerated(&p.Spec) {
+			continue
+		}
+		if err := r.caught(ctx, p, &corev1.Pod{}); err != nil {
+			return err
+		}
+	}
+	var budgets powerv1.PowerBudgetList
+	if err := r.Live.List(ctx, &budgets); err != nil {
+		return fmt.Errorf("taking over: listing power budgets: %w", err)
+	}
+	for i := range budgets.Items {
+		if err := r.caught(ctx, &budgets.Items[i], &powerv1.PowerBudget{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *SiteReconciler) caught(ctx context.Context, want, cached client.Object) error {
+	err := r.Get(ctx, client.ObjectKeyFromObject(want), cached)
+	if apierrors.IsNotFound(err) {
+		// Gone since the list, or not in the cache yet: the API server knows.
+		err = r.Live.Get(ctx, client.ObjectKeyFromObject(want), cached)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err == nil {
+			err = fmt.Errorf("the cache does not have it yet")
+		}
+	}
+	if err == nil && version(cached) < version(want) {
+		err = fmt.Errorf("the cache is older than the API server")
+	}
+	if err != nil {
+		return fmt.Errorf("taking over: %T %s: %w", want, client.ObjectKeyFromObject(want), err)
+	}
+	return nil
+}
+
+// version is an object's resourceVersion as a number; the API server's are ordered since Kubernetes 1.35.
+func version(o client.Object) uint64 {
+	v, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return v
+}

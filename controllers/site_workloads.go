@@ -1,0 +1,252 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+// workloadFacts is one GPUWorkload with what was found of it.
+type workloadFacts struct {
+	object   *powerv1.GPUWorkload // shared with the cache: read only
+	selector labels.Selector      // nil where pods are chosen by owner
+	stalled  *fault
+	pods     []*corev1.Pod
+	endedAt  map[types.UID]metav1.Time
+	// ungated are its pods that never were at the gate (L8).
+	ungated int
+	power   power.Workload
+}
+
+// fault is a spec error: a reason and a sentence that names the field and the mend.
+type fault struct{ reason, message string }
+
+// workloadsOf matches pods to workloads and enters each pod in its phase. Accelerator pods that belong to
+// nobody and are not gated are strays (L8).
+func (r *SiteReconciler) workloadsOf(ctx context.Context, s *snapshot) error {
+	s.workloads = make([]workloadFacts, len(s.claims))
+	m := newMatcher(s)
+	for i := range s.pods {
+		pod := &s.pods[i]
+		_, admitted := gate.Admitted(pod)
+		if pod.Labels[componentLabel] == agentComponent || !(admitted || gate.Gated(pod) || r.Table.IsAccelerated(&pod.Spec)) {
+			continue
+		}
+		w, err := m.of(ctx, r, pod)
+		if err != nil {
+			return err
+		}
+		r.enter(s, w, pod)
+	}
+	for i := range s.workloads {
+		w := &s.workloads[i]
+		r.enterGone(ctx, s, w)
+		s.finish(w)
+		s.site.Workloads = append(s.site.Workloads, w.power)
+	}
+	return nil
+}
+
+// enter puts one pod into its workload, or among the strays.
+func (r *SiteReconciler) enter(s *snapshot, w *workloadFacts, pod *corev1.Pod) {
+	watts, admitted := gate.Admitted(pod)
+	gated := gate.Gated(pod)
+	reserved := reservationOf(w, pod.UID)
+	p := power.Pod{
+		UID: string(pod.UID), Name: pod.Name, Node: pod.Spec.NodeName,
+		Created: pod.CreationTimestamp.Time, Ask: asked(r.Table, pod), Selector: pod.Spec.NodeSelector,
+	}
+	switch {
+	case admitted:
+		p.Watts = power.Watts(watts)
+	case reserved != nil:
+		p.Watts = power.Watts(reserved.Watts.Value())
+	default:
+		p.Watts = r.claim(s, w, pod)
+	}
+	if reserved != nil {
+		p.Budget = reserved.Budget
+	}
+	switch {
+	case ended(pod):
+		if reserved != nil {
+			p.Phase = power.Releasing
+			r.release(s, w, &p, reserved)
+		} else {
+			return
+		}
+	case gated && reserved == nil:
+		p.Phase = power.Gated
+	case gated:
+		p.Phase = power.Reserved
+	case admitted || reserved != nil:
+		p.Phase = power.Admitted
+	default:
+		p.Phase = power.Admitted
+		if w != nil {
+			w.ungated++
+		}
+		s.site.Strays = append(s.site.Strays, p)
+		return
+	}
+	if w == nil {
+		if p.Phase == power.Admitted {
+			s.site.Strays = append(s.site.Strays, p)
+		}
+		return
+	}
+	w.pods = append(w.pods, pod)
+	w.power.Pods = append(w.power.Pods, p)
+}
+
+// claim is what a pod not admitted yet will count.
+func (r *SiteReconciler) claim(s *snapshot, w *workloadFacts, pod *corev1.Pod) power.Watts {
+	if w == nil {
+		return claim(r.Table, nil, false, pod)
+	}
+	trusted := w.object.Spec.Budget != "" && declaredTrusted(s, w.object.Spec.Budget)
+	return claim(r.Table, &w.object.Spec, trusted, pod)
+}
+
+func declaredTrusted(s *snapshot, budget string) bool {
+	for i := range s.budgets {
+		if s.budgets[i].Name == budget {
+			return s.budgets[i].Spec.DeclaredWatts == powerv1.DeclaredTrusted
+		}
+	}
+	return false
+}
+
+func reservationOf(w *workloadFacts, uid types.UID) *powerv1.Reservation {
+	if w == nil {
+		return nil
+	}
+	for i := range w.object.Status.Reservations {
+		if w.object.Status.Reservations[i].UID == uid {
+			return &w.object.Status.Reservations[i]
+		}
+	}
+	return nil
+}
+
+// release gives an ended pod the time at which its watts are let go.
+func (r *SiteReconciler) release(s *snapshot, w *workloadFacts, p *power.Pod, reserved *powerv1.Reservation) {
+	at := metav1.NewTime(s.now.Truncate(time.Second))
+	if reserved.EndedAt != nil {
+		at = *reserved.EndedAt
+	}
+	w.endedAt[reserved.UID] = at
+	delay := powerv1.Or(w.object.Spec.ReleaseDelaySeconds, powerv1.DefaultReleaseDelaySeconds)
+	p.Until = at.Add(time.Duration(delay) * time.Second)
+}
+
+// nodeQuiet is how much newer than a pod's end its node's heartbeat must be to prove that the node,
+// alive, no longer has it (L6).
+const nodeQuiet = 60 * time.Second
+
+// enterGone counts every reservation whose pod is no more, until the pod is known to have ended.
+func (r *SiteReconciler) enterGone(ctx context.Context, s *snapshot, w *workloadFacts) {
+	for i := range w.object.Status.Reservations {
+		res := &w.object.Status.Reservations[i]
+		if _, here := s.podByUID[res.UID]; here {
+			continue
+		}
+		p := power.Pod{
+			UID: string(res.UID), Name: res.Name, Phase: power.Admitted,
+			Watts: power.Watts(res.Watts.Value()), Budget: res.Budget,
+		}
+		gone := r.gone.of(res.UID)
+		p.Node = gone.node
+		if res.EndedAt != nil || gone.ended || r.nodeForgot(ctx, s, gone, res) {
+			p.Phase = power.Releasing
+			r.release(s, w, &p, res)
+		}
+		w.power.Pods = append(w.power.Pods, p)
+	}
+}
+
+// nodeForgot tells whether the node of a vanished pod has been heard long enough after it vanished; all
+// nodes of its budget where the node is not known.
+func (r *SiteReconciler) nodeForgot(ctx context.Context, s *snapshot, gone gonePod, res *powerv1.Reservation) bool {
+	if s.now.Sub(gone.at) < nodeQuiet {
+		return false
+	}
+	found := false
+	for i := range s.site.Nodes {
+		n := &s.site.Nodes[i]
+		if (gone.node != "" && n.Name != gone.node) || (gone.node == "" && n.Budget != res.Budget) {
+			continue
+		}
+		at, err := r.Heartbeat(ctx, n.Name)
+		if err != nil || at.Sub(gone.at) < nodeQuiet {
+			return false
+		}
+		found = true
+	}
+	if found {
+		r.gone.confirm(res.UID)
+	}
+	return found
+}
+
+// finish fills in what the decision needs to know of a workload as a whole.
+func (s *snapshot) finish(w *workloadFacts) {
+	spec := &w.object.Spec
+	p := &w.power
+	p.Key = client.ObjectKeyFromObject(w.object).String()
+	p.Budget, p.Priority = spec.Budget, int(powerv1.Or(spec.Priority, 0))
+	p.Created = w.object.CreationTimestamp.Time
+	p.MinPods = int(powerv1.OrZero(spec.MinPods, powerv1.DefaultMinPods))
+	p.Interruptible = spec.Interruptible == powerv1.InterruptibleWhenShort
+	if n := powerv1.Or(spec.StandbyPods, 0); n > 0 && len(p.Pods) > 0 {
+		p.Standby = power.Watts(n) * p.Pods[0].Watts
+	}
+	switch {
+	case w.stalled != nil:
+		p.Halted = w.stalled.message
+	case w.object.DeletionTimestamp != nil:
+		p.Halted = "the GPUWorkload is being deleted; pods that wait get another"
+	case !hasFinalizer(w.object):
+		p.Halted = "the GPUWorkload is being taken into the ledger"
+	}
+	if w.stalled == nil && p.MinPods > 1 {
+		s.orderedReady(w)
+	}
+	sort.SliceStable(p.Pods, func(a, b int) bool { return p.Pods[a].UID < p.Pods[b].UID })
+}
+
+// orderedReady stalls a gang on a StatefulSet that shows the gate one pod at a time: it would never be
+// whole. Such a set's pods come with numbers and without more than one at the gate.
+func (s *snapshot) orderedReady(w *workloadFacts) {
+	for _, pod := range w.pods {
+		ref := metav1.GetControllerOf(pod)
+		if ref == nil || ref.Kind != "StatefulSet" || !s.ordered[ref.UID] {
+			continue
+		}
+		w.stalled = &fault{powerv1.ReasonOrderedReady, fmt.Sprintf(
+			"spec.minPods is %d, and StatefulSet %s has podManagementPolicy OrderedReady, which makes one pod at a time; set it to Parallel, or minPods to 1",
+			w.power.MinPods, ref.Name)}
+		w.power.Halted = w.stalled.message
+		return
+	}
+}
+
+func hasFinalizer(o client.Object) bool {
+	for _, f := range o.GetFinalizers() {
+		if f == powerv1.LedgerFinalizer {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,40 @@
+package controllers
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strconv"
+
+	"github.com/go-logr/logr"
+
+	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/link"
+)
+
+// errNotFresh keeps an operator quiet whose election has lapsed (L7).
+var errNotFresh = errors.New("the last renewal of the leader Lease is too old to send anything")
+
+// grpcStreams are the real streams: gRPC over mutual TLS to the agents' pods.
+type grpcStreams struct {
+	tls    func() *tls.Config // nil until there are certificates
+	leader leader
+	log    logr.Logger
+}
+
+// Keep holds a stream to one agent until ctx ends. A stream that ends is told once, at a level for
+// debugging: what matters to a person is the pool's condition.
+func (g *grpcStreams) Keep(ctx context.Context, p peer, report func(lease.Report), orders *link.Outbox) {
+	link.Keep(ctx, link.Options{
+		Address:    net.JoinHostPort(p.ip, strconv.Itoa(agentPort)),
+		ServerName: link.ServerName(p.pool.Namespace, p.pool.Name),
+		PodUID:     string(p.podUID), TLS: g.tls(), OnReport: report, Orders: orders,
+		MaySend: func() error {
+			if !g.leader.Fresh() {
+				return errNotFresh
+			}
+			return nil
+		},
+	}, func(err error) { g.log.V(1).Info("Stream to an agent ended", "agent", p.key, "reason", err.Error()) })
+}
