@@ -132,7 +132,7 @@ func checkVersion(cfg *rest.Config) error {
 
 func loadTable(path string) (*gate.Table, error) {
 	if path == "" {
-		return gate.DefaultTable(), nil
+		return gate.Builtin(), nil
 	}
 	file, err := os.Open(path)
 	if err != nil {
