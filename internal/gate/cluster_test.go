@@ -3,7 +3,9 @@ package gate_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,16 +13,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
@@ -48,6 +53,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
 	code := m.Run()
 	for i := len(cleanup) - 1; i >= 0; i-- {
 		cleanup[i]()
@@ -92,7 +98,7 @@ func newCluster() (*cluster, error) {
 	c.admin = c.as(rest.ImpersonationConfig{})
 	c.tenant = c.as(rest.ImpersonationConfig{UserName: tenantName, Groups: []string{"system:authenticated"}})
 	c.operator = c.as(rest.ImpersonationConfig{UserName: gate.Operator, Groups: []string{"system:serviceaccounts"}})
-	namespace, err := decode("../../config/manager/namespace.yaml")
+	namespace, err := decodeFile("../../config/manager/namespace.yaml")
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +181,7 @@ func (c *cluster) applyFolder(ctx context.Context, dir string) error {
 		if filepath.Base(path) == "kustomization.yaml" {
 			continue
 		}
-		objects, err := decode(path)
+		objects, err := decodeFile(path)
 		if err != nil {
 			return err
 		}
@@ -188,24 +194,34 @@ func (c *cluster) applyFolder(ctx context.Context, dir string) error {
 	return nil
 }
 
-func decode(path string) ([]*unstructured.Unstructured, error) {
+func decodeFile(path string) ([]*unstructured.Unstructured, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
+	objects, err := decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return objects, nil
+}
+
+func decode(data []byte) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
 	reader := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
 	for {
 		o := &unstructured.Unstructured{}
-		if err := reader.Decode(&o.Object); err != nil {
+		if err := reader.Decode(&o.Object); errors.Is(err, io.EOF) {
 			break
+		} else if err != nil {
+			return nil, err
 		}
 		if len(o.Object) > 0 {
 			objects = append(objects, o)
 		}
 	}
 	if len(objects) == 0 {
-		return nil, fmt.Errorf("%s: no objects", path)
+		return nil, errors.New("no objects")
 	}
 	return objects, nil
 }
@@ -229,7 +245,9 @@ func (c *cluster) populate(ctx context.Context) error {
 			return fmt.Errorf("creating %s: %w", o.GetName(), err)
 		}
 	}
-	return nil
+	// A new node has a taint until its kubelet reports; a DaemonSet makes no pod for it before that.
+	return c.admin.Patch(ctx, &corev1.Node{ObjectMeta: named("", node)},
+		client.RawPatch(types.MergePatchType, []byte(`{"spec":{"taints":null}}`)))
 }
 
 // eventually polls until check returns nil; policies and role bindings take up to about a second to come

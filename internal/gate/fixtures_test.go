@@ -105,15 +105,18 @@ func (c *cluster) open(ctx context.Context, pod *corev1.Pod, watts int64, select
 	return c.operator.Patch(ctx, pod.DeepCopy(), client.RawPatch(kind, patch))
 }
 
-// refusedBy says why err is not the refusal of a policy; policy is its name up to the first dot.
+// refusedBy says why err is not the refusal of a policy; one of ours goes by its name up to the first dot.
 func refusedBy(err error, policy string) error {
+	if !strings.Contains(policy, ".") {
+		policy += ".power.counterweight.dev"
+	}
 	if err == nil {
 		return fmt.Errorf("was let through, want a refusal by %s", policy)
 	}
 	if !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) {
 		return fmt.Errorf("want a refusal by %s, got: %w", policy, err)
 	}
-	if !strings.Contains(err.Error(), "'"+policy+".power.counterweight.dev'") {
+	if !strings.Contains(err.Error(), "'"+policy+"'") {
 		return fmt.Errorf("want a refusal by %s, got: %w", policy, err)
 	}
 	return nil

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"text/template"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
 //go:embed templates/*.yaml
@@ -27,10 +25,21 @@ type fill struct {
 // Policies returns the admission policies for a table as plain manifests, by file name. The same table
 // gives the same bytes.
 func Policies(t *Table) (map[string][]byte, error) {
+	// LoadTable lets no quote into a table, so names can be written between quotes as they are.
+	var names, prefixes strings.Builder
+	for i, name := range slices.Sorted(maps.Keys(t.exact)) {
+		if i > 0 {
+			names.WriteString(",")
+		}
+		fmt.Fprintf(&names, "\n        '%s': true", name)
+	}
+	for _, r := range t.prefixes {
+		fmt.Fprintf(&prefixes, "\n        || k.startsWith('%s')", r.Prefix)
+	}
 	return render(fill{
 		Labels:   "  labels: {app.kubernetes.io/name: counterweight}\n",
-		Names:    quoted(slices.Sorted(maps.Keys(t.exact)), func(n corev1.ResourceName) string { return string(n) }),
-		Prefixes: quoted(t.prefixes, func(r row) string { return r.Prefix }),
+		Names:    names.String(),
+		Prefixes: prefixes.String(),
 		Operator: Operator,
 	})
 }
@@ -86,13 +95,4 @@ func render(f fill) (map[string][]byte, error) {
 		files[name] = []byte(out.String())
 	}
 	return files, nil
-}
-
-// quoted writes a list of CEL strings. LoadTable lets no quote into a table.
-func quoted[T any](items []T, text func(T) string) string {
-	list := make([]string, len(items))
-	for i, item := range items {
-		list[i] = "'" + text(item) + "'"
-	}
-	return strings.Join(list, ", ")
 }

@@ -47,7 +47,7 @@ func rule(group, resource string, verbs ...string) rbacv1.PolicyRule {
 }
 
 func TestOperatorIsTheServiceAccountThatIsInstalled(t *testing.T) {
-	objects, err := decode("../../config/rbac/service_account.yaml")
+	objects, err := decodeFile("../../config/rbac/service_account.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
