@@ -194,6 +194,12 @@ func TestWriteOnAClosedConnection(t *testing.T) {
 	if err == nil || miner.NotApplied(err) {
 		t.Errorf("two lost writes gave %v, which reads as surely not applied", err)
 	}
+	cut = 1
+	m.fail("actions/pause", http.StatusBadRequest)
+	err = d.Apply(t.Context(), miner.Setting{Kind: miner.Sleep})
+	if err == nil || miner.NotApplied(err) {
+		t.Errorf("a lost write and a refused one gave %v, which reads as surely not applied", err)
+	}
 }
 
 func hijack(w http.ResponseWriter) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -230,6 +231,33 @@ func TestTokenIsRefreshedOnce(t *testing.T) {
 	}
 }
 
+// A reading without a right to read is no reading with gaps.
+func TestReadUnauthorized(t *testing.T) {
+	m := s19xp()
+	d := identified(t, m)
+	m.fail("miner/stats", http.StatusUnauthorized)
+	if _, err := d.Read(t.Context()); !errors.Is(err, miner.ErrUnauthorized) {
+		t.Errorf("error %v is no ErrUnauthorized", err)
+	}
+}
+
+// Credentials and tokens go to the machine's own address and to no other.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	elsewhere := s19xp()
+	other := elsewhere.serve(t)
+	m := s19xp()
+	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, "http://"+other.Address.String()+":"+strconv.Itoa(other.Port)+r.URL.Path, http.StatusTemporaryRedirect)
+		return true
+	}
+	if _, err := New(m.serve(t)).Identify(t.Context()); !errors.Is(err, miner.ErrNotThisFirmware) {
+		t.Errorf("error %v is no ErrNotThisFirmware", err)
+	}
+	if requests := elsewhere.taken(); len(requests) != 0 {
+		t.Errorf("%v went elsewhere", requests)
+	}
+}
+
 // A machine that says 401 to a token it has just given is asked no third time.
 func TestTokenRefusedForever(t *testing.T) {
 	m := s19xp()
@@ -261,7 +289,16 @@ func TestIdentifyErrors(t *testing.T) {
 		"redirect":            {func(m *machine) { m.statuses["auth/login"] = http.StatusTemporaryRedirect }, miner.ErrNotThisFirmware},
 		"details missing":     {func(m *machine) { delete(m.replies, "miner/details") }, miner.ErrNotThisFirmware},
 		"details of no miner": {func(m *machine) { m.replies["miner/details"] = `{"firmware":"else"}` }, miner.ErrNotThisFirmware},
-		"too many logins":     {func(m *machine) { m.statuses["auth/login"] = http.StatusTooManyRequests }, miner.ErrRefused},
+		"login without a token": {func(m *machine) {
+			m.before = func(w http.ResponseWriter, r *http.Request) bool {
+				login := strings.HasSuffix(r.URL.Path, "auth/login")
+				if login {
+					_, _ = w.Write([]byte(`{"ok":true}`))
+				}
+				return login
+			}
+		}, miner.ErrNotThisFirmware},
+		"too many logins": {func(m *machine) { m.statuses["auth/login"] = http.StatusTooManyRequests }, miner.ErrRefused},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -140,7 +140,8 @@ func (d *Driver) lowerAsItIs(before config, target miner.Mode) bool {
 // another.
 func taken(err error) bool {
 	var no *refusal
-	return errors.As(err, &no) && (no.code == codeBusy || strings.Contains(strings.ToLower(no.message), "session"))
+	return errors.Is(err, miner.ErrBusy) ||
+		errors.As(err, &no) && strings.Contains(strings.ToLower(no.message), "session")
 }
 
 func isRefusal(err error) bool {

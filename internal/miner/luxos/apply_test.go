@@ -104,6 +104,10 @@ func TestApplyRefuses(t *testing.T) {
 func TestBusy(t *testing.T) {
 	cases := map[string]func(*machine){
 		"by code": func(m *machine) { m.session = "somebody" },
+		"by code alone": func(m *machine) {
+			m.session = "somebody"
+			m.refuse["logon"] = `{"STATUS":"E","Code":402,"Msg":"No"}`
+		},
 		"by words": func(m *machine) {
 			m.session = "somebody"
 			m.refuse["logon"] = `{"STATUS":"E","Code":14,"Msg":"Session in use"}`
@@ -126,6 +130,35 @@ func TestBusy(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A session that was ended is forgotten: it is not ended again when somebody else holds one.
+func TestEndedSessionIsForgotten(t *testing.T) {
+	m := s19kpro()
+	d := identified(t, m)
+	if err := d.Apply(t.Context(), miner.Setting{Kind: miner.Sleep}); err != nil {
+		t.Fatal(err)
+	}
+	m.taken()
+	m.mu.Lock()
+	m.session = "somebody"
+	m.mu.Unlock()
+	if err := d.Apply(t.Context(), miner.Setting{Kind: miner.Sleep}); !errors.Is(err, miner.ErrBusy) {
+		t.Errorf("error %v is no ErrBusy", err)
+	}
+	if _, commands := m.taken(); !cmp.Equal([]string{"config", "logon"}, commands) {
+		t.Errorf("sent %v", commands)
+	}
+}
+
+// Our session may be taken from us between logging on and acting.
+func TestBusyInTheMiddle(t *testing.T) {
+	m := s19kpro()
+	m.refuse["curtail sleep"] = `{"STATUS":"E","Code":402,"Msg":"No"}`
+	err := identified(t, m).Apply(t.Context(), miner.Setting{Kind: miner.Sleep})
+	if !errors.Is(err, miner.ErrBusy) || !miner.NotApplied(err) {
+		t.Errorf("error %v is no ErrBusy", err)
 	}
 }
 

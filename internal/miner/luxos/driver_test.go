@@ -122,7 +122,7 @@ func TestCapabilities(t *testing.T) {
 func TestCommandable(t *testing.T) {
 	cases := map[string]bool{
 		"default": true, "290MHz": true, "eco-2": true, "W": true, "my profile": true, "3 boards": true,
-		"": false, "0": false, "3": false, "2.0": false, "+1": false, "-2": false, "104THs": false, "3.2kW": false,
+		"": false, "0": false, "3": false, "2.0": false, "+1": false, "-2": false, "-eco": false, "104THs": false, "3.2kW": false,
 		"3200W": false, "3200 w": false, "a,b": false, "enabled=true": false,
 	}
 	for name, want := range cases {

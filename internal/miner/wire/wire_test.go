@@ -60,14 +60,38 @@ func TestReadReply(t *testing.T) {
 
 // A machine that keeps the connection open must not be waited for.
 func TestReadReplyDoesNotWait(t *testing.T) {
-	for _, end := range []string{"", "\x00"} {
+	for sent, want := range map[string]string{`{"a":1}`: `{"a":1}`, "{\"a\":1}\x00": `{"a":1}`, "{\"a\":\x00": ""} {
 		r, w := io.Pipe()
-		go func() { _, _ = w.Write([]byte(`{"a":1}` + end)) }()
-		if got, err := ReadReply(r); err != nil || string(got) != `{"a":1}` {
-			t.Errorf("got %q, %v", got, err)
+		go func() { _, _ = w.Write([]byte(sent)) }()
+		got, err := ReadReply(r)
+		if string(got) != want || (err != nil) != (want == "") {
+			t.Errorf("%q was read as %q, %v", sent, got, err)
 		}
 		r.Close()
 	}
+}
+
+// A reply without end is given up at the bound.
+func TestReadReplyIsBounded(t *testing.T) {
+	flood := &flood{}
+	if _, err := ReadReply(flood); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("error %v is no ErrTooLarge", err)
+	}
+	if flood.sent > MaxReply+1<<16 {
+		t.Errorf("%d bytes were read", flood.sent)
+	}
+}
+
+type flood struct{ sent int }
+
+func (f *flood) Read(p []byte) (int, error) {
+	if f.sent += len(p); f.sent > 4*MaxReply {
+		return 0, io.EOF
+	}
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
 }
 
 type sample struct {
