@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,7 +31,7 @@ func main() {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "asic-sim: %v\n", err)
+		fmt.Fprintf(os.Stderr, "asic-sim: %s\n", strings.Join(strings.Fields(err.Error()), " "))
 		os.Exit(2)
 	}
 }
@@ -40,10 +41,14 @@ const closing = 2 * time.Second
 
 func run(ctx context.Context, args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("asic-sim", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard)
 	fleetPath := flags.String("fleet", "", "the fleet file (fleet.yaml) that lists the miners to simulate")
 	httpAddress := flags.String("http", "127.0.0.1:9410", "where the truth is published")
 	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(stderr)
+			flags.Usage()
+		}
 		return err
 	}
 	fronts, closeFronts := newFronts()

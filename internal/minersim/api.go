@@ -2,7 +2,7 @@ package minersim
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -93,7 +93,7 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		fail(w, http.StatusBadRequest, errors.Join(errors.New("the body is not the JSON expected"), err))
+		fail(w, http.StatusBadRequest, fmt.Errorf("the body is not the JSON expected: %w", err))
 		return false
 	}
 	return true

@@ -40,6 +40,8 @@ type Device struct {
 	clock   Clock
 	epoch   time.Time
 	machine *Machine
+	// noticed is told of reboots nobody asked for.
+	noticed func(reboots int)
 }
 
 // Do runs f on the machine, advanced to now. Firmware state that f touches is guarded by the
@@ -47,7 +49,11 @@ type Device struct {
 func (d *Device) Do(f func(m *Machine)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	before := d.machine.Reboots()
 	d.machine.Advance(d.clock.Now().Sub(d.epoch))
+	if n := d.machine.Reboots(); n != before && d.noticed != nil {
+		d.noticed(n)
+	}
 	f(d.machine)
 }
 

@@ -1,6 +1,7 @@
 package minersim
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -133,21 +134,17 @@ type Selector struct {
 	Count   int    `json:"count"`
 }
 
-// Select finds the devices a selector names. Where it names only a count, the seed decides,
-// among those that suit.
+// Select finds the devices a selector names. Where it names a count, the seed decides, among
+// those that suit.
 func (f *Fleet) Select(s Selector, suits func(*Device) bool) ([]*Device, error) {
-	switch {
-	case (s.Address == "") == (s.Group == ""):
-		return nil, fmt.Errorf("give either an address or a group")
-	case s.Count < 0:
+	if (s.Address == "") == (s.Group == "") {
+		return nil, errors.New("give either an address or a group")
+	}
+	if s.Count < 0 {
 		return nil, fmt.Errorf("count: %d is negative", s.Count)
-	case s.Address != "":
-		for _, d := range f.Devices {
-			if d.Address.Addr().String() == s.Address {
-				return []*Device{d}, nil
-			}
-		}
-		return nil, fmt.Errorf("address: no miner at %q", s.Address)
+	}
+	if s.Address != "" {
+		return f.at(s.Address)
 	}
 	members, ok := f.order[s.Group]
 	if !ok {
@@ -156,16 +153,19 @@ func (f *Fleet) Select(s Selector, suits func(*Device) bool) ([]*Device, error) 
 	if s.Count == 0 {
 		return slices.Clone(members), nil
 	}
-	var out []*Device
-	for _, d := range members {
-		if len(out) < s.Count && suits(d) {
-			out = append(out, d)
-		}
-	}
+	out := slices.DeleteFunc(slices.Clone(members), func(d *Device) bool { return !suits(d) })
 	if len(out) < s.Count {
 		return nil, fmt.Errorf("count: %d asked for, group %q has %d that suit", s.Count, s.Group, len(out))
 	}
-	return out, nil
+	return out[:s.Count], nil
+}
+
+func (f *Fleet) at(address string) ([]*Device, error) {
+	i := slices.IndexFunc(f.Devices, func(d *Device) bool { return d.Address.Addr().String() == address })
+	if i < 0 {
+		return nil, fmt.Errorf("address: no miner at %q", address)
+	}
+	return f.Devices[i : i+1], nil
 }
 
 // Sums are the true watts of a fleet at an instant.

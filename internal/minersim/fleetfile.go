@@ -91,27 +91,34 @@ func (g *Group) check() error {
 	if g.Count < 1 {
 		return fmt.Errorf("count: %d is not above 0", g.Count)
 	}
-	if _, err := FindModel(g.Model); err != nil {
-		return fmt.Errorf("model: %w", err)
-	}
-	if _, _, err := g.span(); err != nil {
-		return fmt.Errorf("firstAddress: %w", err)
-	}
-	if err := oneOf(g.Initial, "", string(Hashing), string(Sleeping)); err != nil {
-		return fmt.Errorf("initial: %w", err)
-	}
-	if err := oneOf(g.PowerSource, "", "Estimate", "PSU"); err != nil {
-		return fmt.Errorf("powerSource: %w", err)
-	}
-	if err := g.checkPersonas(); err != nil {
-		return fmt.Errorf("personas%w", err)
-	}
-	for firmware, port := range g.Ports {
-		if port < 1 || port > 65535 {
-			return fmt.Errorf("ports.%s: %d is not a port", firmware, port)
+	_, model := FindModel(g.Model)
+	_, _, span := g.span()
+	for _, field := range []struct {
+		name string
+		err  error
+	}{
+		{"model: ", model},
+		{"firstAddress: ", span},
+		{"initial: ", oneOf(g.Initial, "", string(Hashing), string(Sleeping))},
+		{"powerSource: ", oneOf(g.PowerSource, "", "Estimate", "PSU")},
+		{"personas", g.checkPersonas()},
+		{"ports.", g.checkPorts()},
+		{"physics.", g.tuning().check()},
+	} {
+		if field.err != nil {
+			return fmt.Errorf("%s%w", field.name, field.err)
 		}
 	}
-	return g.tuning().check()
+	return nil
+}
+
+func (g *Group) checkPorts() error {
+	for firmware, port := range g.Ports {
+		if port < 1 || port > 65535 {
+			return fmt.Errorf("%s: %d is not a port", firmware, port)
+		}
+	}
+	return nil
 }
 
 func (g *Group) checkPersonas() error {
@@ -153,7 +160,7 @@ func (t Tuning) check() error {
 		{"rebootEverySeconds", t.RebootEverySeconds, 10, 86400},
 	} {
 		if f.value < f.min || f.value > f.max {
-			return fmt.Errorf("physics.%s: %g is not between %g and %g", f.name, f.value, f.min, f.max)
+			return fmt.Errorf("%s: %g is not between %g and %g", f.name, f.value, f.min, f.max)
 		}
 	}
 	return nil

@@ -13,9 +13,11 @@ type Order struct {
 	Lag time.Duration
 	// Ramp is the time from the first movement to the new level.
 	Ramp time.Duration
-	// Dip, where above zero, drops to the residual watts first and stays there so long: a
-	// restart of the mining software.
+	// Dip, where above zero, drops first and stays down so long: a restart of the mining
+	// software, or of a board.
 	Dip time.Duration
+	// DipKeeps is the share of the level that goes on during the dip.
+	DipKeeps float64
 }
 
 // Memory is what firmware remembers over a reboot.
@@ -52,16 +54,17 @@ type Machine struct {
 
 	now      time.Duration
 	level    path // watts above the residual, before deviation
-	pending  []timedOrder
+	pending  []pending
 	bootEnd  time.Duration
 	bootedAt time.Duration
 	nextHot  time.Duration
 	reboots  int
 }
 
-type timedOrder struct {
-	at    time.Duration
-	order Order
+// pending is a command that is late.
+type pending struct {
+	at time.Duration
+	do func()
 }
 
 // NewMachine makes a machine that has been settled at the given order for a long time.
@@ -86,13 +89,13 @@ func (m *Machine) Advance(to time.Duration) {
 		}
 		m.now = max(m.now, at)
 		if hot {
-			m.scheduleHot()
 			m.Reboot(true)
+			m.scheduleHot(m.bootEnd)
 			continue
 		}
-		order := m.pending[0].order
+		do := m.pending[0].do
 		m.pending = m.pending[1:]
-		m.do(order)
+		do()
 	}
 	m.now = max(m.now, to)
 }
@@ -110,14 +113,19 @@ func (m *Machine) nextEvent() (at time.Duration, hot bool) {
 }
 
 // Command applies an order as the persona has it: now, later or never.
-func (m *Machine) Command(o Order) {
+func (m *Machine) Command(o Order) { m.obey(func() { m.do(o) }) }
+
+// CommandReboot reboots as the persona has it.
+func (m *Machine) CommandReboot(hot bool) { m.obey(func() { m.Reboot(hot) }) }
+
+func (m *Machine) obey(do func()) {
 	switch m.persona {
 	case Deaf:
 	case Late:
-		m.pending = append(m.pending, timedOrder{m.now + m.LateReply + m.LateEffect, o})
+		m.pending = append(m.pending, pending{m.now + m.LateReply + m.LateEffect, do})
 	default:
 		m.pending = nil
-		m.do(o)
+		do()
 	}
 }
 
@@ -125,20 +133,21 @@ func (m *Machine) Command(o Order) {
 func (m *Machine) do(o Order) {
 	start := m.now + o.Lag
 	knots := make([]knot, 0, 4)
-	hold := m.level.level(m.now)
+	level := m.level.level(m.now)
 	if o.Lag > 0 {
-		knots = append(knots, knot{start, hold})
+		knots = append(knots, knot{start, level})
 	}
 	if o.Dip > 0 {
-		knots = append(knots, knot{start + fallTime, 0}, knot{start + fallTime + o.Dip, 0})
-		start += fallTime + o.Dip
+		down := start + fallTime
+		start = down + o.Dip
+		knots = append(knots, knot{down, level * o.DipKeeps}, knot{start, level * o.DipKeeps})
 	}
 	knots = append(knots, knot{start + max(o.Ramp, fallTime), m.target(o)})
 	m.level.replace(m.now, knots...)
 }
 
-// Reboot takes the machine off the network; what it does afterwards is up to its firmware's
-// memory. Orders not yet in effect are lost.
+// Reboot takes the machine off the network, whatever its persona; what it does afterwards is up
+// to its firmware's memory. Orders not yet in effect are lost.
 func (m *Machine) Reboot(hot bool) {
 	m.reboots++
 	m.pending = nil
@@ -148,7 +157,7 @@ func (m *Machine) Reboot(hot bool) {
 	m.level.replace(m.now,
 		knot{m.now + fallTime, 0},
 		knot{m.bootEnd + o.Lag, 0},
-		knot{m.bootEnd + o.Lag + o.Ramp, m.target(o)})
+		knot{m.bootEnd + o.Lag + max(o.Ramp, fallTime), m.target(o)})
 }
 
 // SetPersona changes how the machine behaves from now on. Orders that were already late still
@@ -156,14 +165,14 @@ func (m *Machine) Reboot(hot bool) {
 func (m *Machine) SetPersona(p Persona) {
 	m.persona = p
 	if p == RebootsHot {
-		m.nextHot = m.now
-		m.scheduleHot()
+		m.scheduleHot(m.now)
 	}
 }
 
-func (m *Machine) scheduleHot() {
+// scheduleHot draws the next reboot of reboots-hot.
+func (m *Machine) scheduleHot(from time.Duration) {
 	gap := float64(m.RebootEvery) * (0.7 + 0.6*m.random.Float64())
-	m.nextHot += max(time.Second, time.Duration(gap))
+	m.nextHot = from + max(time.Second, time.Duration(gap))
 }
 
 // Persona is how the machine behaves now.

@@ -37,6 +37,9 @@ func NewSite(f *Fleet, fronts map[string]Front, log logr.Logger) *Site {
 	s := &Site{Fleet: f, endpoints: make(map[*Device]*endpoint, len(f.Devices)), log: log}
 	for _, d := range f.Devices {
 		s.endpoints[d] = &endpoint{device: d, front: fronts[d.Firmware], conns: map[net.Conn]struct{}{}}
+		d.noticed = func(n int) {
+			log.Info("rebooted by itself", "address", d.Address.Addr(), "group", d.Group, "reboots", n)
+		}
 	}
 	return s
 }

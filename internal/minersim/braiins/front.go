@@ -14,15 +14,20 @@ import (
 
 // Front serves the REST interface of every Braiins machine of a fleet with one HTTP server.
 type Front struct {
+	hub    *hub
+	server *http.Server
+}
+
+// hub is the listener of the one server: it accepts the connections that Serve is given.
+type hub struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
-	server *http.Server
 }
 
 // New starts a front; Close ends it.
 func New() *Front {
-	f := &Front{conns: make(chan net.Conn), closed: make(chan struct{})}
+	f := &Front{hub: &hub{conns: make(chan net.Conn), closed: make(chan struct{})}}
 	f.server = &http.Server{
 		Handler:           f.routes(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -31,7 +36,7 @@ func New() *Front {
 			return context.WithValue(ctx, deviceKey{}, c.(*deviceConn).device)
 		},
 	}
-	go func() { _ = f.server.Serve(f) }()
+	go func() { _ = f.server.Serve(f.hub) }()
 	return f
 }
 
@@ -50,33 +55,38 @@ func (*Front) Adopt(d *minersim.Device, t *minersim.Traits, s minersim.Start) (m
 // Serve hands a connection to the server.
 func (f *Front) Serve(d *minersim.Device, c net.Conn) {
 	select {
-	case f.conns <- &deviceConn{c, d}:
-	case <-f.closed:
+	case f.hub.conns <- &deviceConn{c, d}:
+	case <-f.hub.closed:
 		_ = c.Close()
-	}
-}
-
-// Accept feeds the server the connections that Serve was given.
-func (f *Front) Accept() (net.Conn, error) {
-	select {
-	case c := <-f.conns:
-		return c, nil
-	case <-f.closed:
-		return nil, net.ErrClosed
 	}
 }
 
 // Close ends the front and its connections.
 func (f *Front) Close() error {
-	f.once.Do(func() {
-		close(f.closed)
-		_ = f.server.Close()
-	})
+	err := f.server.Close()
+	// A server closed before it began to serve leaves its listener open.
+	_ = f.hub.Close()
+	return err
+}
+
+// Accept waits for the next connection.
+func (h *hub) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends every wait.
+func (h *hub) Close() error {
+	h.once.Do(func() { close(h.closed) })
 	return nil
 }
 
 // Addr is no place: every device has its own.
-func (*Front) Addr() net.Addr { return &net.TCPAddr{} }
+func (*hub) Addr() net.Addr { return &net.TCPAddr{} }
 
 // deviceConn remembers whose connection it is.
 type deviceConn struct {

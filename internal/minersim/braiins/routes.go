@@ -51,11 +51,11 @@ func addActions(add func(string, func(*call) (any, error))) {
 	action("stop", (*state).stop)
 	action("restart", (*state).restart)
 	add("PUT actions/reboot", func(c *call) (any, error) {
-		c.m.Reboot(false)
+		c.m.CommandReboot(false)
 		return noContent{}, nil
 	})
 	add("PUT actions/factory-reset", func(c *call) (any, error) {
-		c.m.Reboot(true)
+		c.m.CommandReboot(true)
 		return noContent{}, nil
 	})
 	add("GET actions/locate", func(c *call) (any, error) { return c.locating, nil })

@@ -118,7 +118,7 @@ var writes = map[string]func(*call, []string) object{
 	"reboot":     rebootBoard,
 	"rebootdevice": func(c *call, _ []string) object {
 		reply := c.ok(328, "Rebooting device", "", nil)
-		c.m.Reboot(false)
+		c.m.CommandReboot(false)
 		return reply
 	},
 	"resetminer": func(c *call, _ []string) object {
@@ -179,38 +179,37 @@ func profileset(c *call, args []string) object {
 
 // atmset takes key=value pairs in any order; one that is wrong changes nothing.
 func atmset(c *call, args []string) object {
-	next, preventOverclock := c.atm, false
+	next := c.atm
 	for _, arg := range args {
 		key, value, _ := strings.Cut(arg, "=")
-		var err error
-		switch key {
-		case "enabled":
-			next.enabled, err = strconv.ParseBool(value)
-		case "startup_minutes":
-			next.startupMinutes, err = minutes(value)
-		case "post_ramp_minutes":
-			next.rampMinute, err = minutes(value)
-		case "temp_window":
-			next.window, err = strconv.ParseFloat(value, 64)
-		case "min_profile":
-			next.minProfile, err = c.bound(value)
-		case "max_profile":
-			next.maxProfile, err = c.bound(value)
-		case "prevent_oc":
-			preventOverclock, err = strconv.ParseBool(value)
-		default:
-			err = fmt.Errorf("unknown key")
+		set, ok := atmKeys[key]
+		if !ok {
+			return c.fail(codeInvalidArgument, fmt.Sprintf("Unknown key %q", key))
 		}
-		if err != nil {
+		if err := set(c, &next, value); err != nil {
 			return c.fail(codeInvalidArgument, fmt.Sprintf("Invalid value for %q: %v", key, err))
 		}
 	}
-	turnedOff := c.atm.enabled && !next.enabled
+	back := c.atm.enabled && !next.enabled && next.preventOverclock && c.current > -lowestStep
+	next.preventOverclock = false
 	c.atm = next
-	if turnedOff && preventOverclock && c.current > -lowestStep {
+	if back {
 		c.setProfile(c.m, -lowestStep)
 	}
 	return c.ok(340, "ATM configuration updated", "ATM", []object{c.atmValues()})
+}
+
+var atmKeys = map[string]func(*call, *atm, string) error{
+	"enabled": func(_ *call, a *atm, v string) (err error) { a.enabled, err = strconv.ParseBool(v); return err },
+	"prevent_oc": func(_ *call, a *atm, v string) (err error) {
+		a.preventOverclock, err = strconv.ParseBool(v)
+		return err
+	},
+	"startup_minutes":   func(_ *call, a *atm, v string) (err error) { a.startupMinutes, err = minutes(v); return err },
+	"post_ramp_minutes": func(_ *call, a *atm, v string) (err error) { a.rampMinutes, err = minutes(v); return err },
+	"temp_window":       func(_ *call, a *atm, v string) (err error) { a.window, err = strconv.ParseFloat(v, 64); return err },
+	"min_profile":       func(c *call, a *atm, v string) (err error) { a.minProfile, err = c.bound(v); return err },
+	"max_profile":       func(c *call, a *atm, v string) (err error) { a.maxProfile, err = c.bound(v); return err },
 }
 
 func minutes(value string) (int, error) {
@@ -246,7 +245,8 @@ func rebootBoard(c *call, args []string) object {
 		return c.fail(codeInvalidArgument, fmt.Sprintf("Invalid board id %q", args[0]))
 	}
 	o := c.order()
-	o.Dip, o.Ramp = 5*time.Second, wakeRamp
+	o.Dip, o.Ramp = boardDip, wakeRamp
+	o.DipKeeps = 1 - 1/float64(c.m.Model.Boards)
 	c.m.Command(o)
 	return c.ok(305, "Reboot Scheduled", "REBOOT", []object{{"Board": board, "IsShutdown": false}})
 }

@@ -41,8 +41,8 @@ const (
 // Serve answers the one request of a connection and closes it.
 func (f *Front) Serve(d *minersim.Device, c net.Conn) {
 	defer func() { _ = c.Close() }()
-	// The deadline guards a real socket, so it is real time whatever clock the physics runs on.
-	_ = c.SetDeadline(time.Now().Add(idle))
+	// The deadline guards a real socket: real time, whatever clock the physics runs on.
+	_ = c.SetDeadline(minersim.Wall{}.Now().Add(idle))
 	request, err := readRequest(c)
 	if err != nil && len(request) == 0 {
 		return
@@ -55,7 +55,7 @@ func (f *Front) Serve(d *minersim.Device, c net.Conn) {
 	if held {
 		_ = c.SetDeadline(time.Time{})
 		d.Hold(nil)
-		_ = c.SetDeadline(time.Now().Add(idle))
+		_ = c.SetDeadline(minersim.Wall{}.Now().Add(idle))
 	}
 	_, _ = c.Write(append(out, 0))
 }

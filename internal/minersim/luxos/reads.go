@@ -11,19 +11,15 @@ import (
 )
 
 // reads need no session and change nothing.
-var reads map[string]func(*call) object
-
-func init() {
-	reads = map[string]func(*call) object{
-		"version": version, "config": config, "summary": summary, "devs": devs, "stats": stats,
-		"power": power, "profiles": profiles, "limits": limits, "pools": pools, "fans": fans, "temps": temps,
-		"atm": func(c *call) object {
-			return c.ok(339, "ATM configuration values", "ATM", []object{c.atmValues()})
-		},
-		"asccount": func(c *call) object {
-			return c.ok(104, "ASC count", "ASCS", []object{{"Count": c.m.Model.Boards}})
-		},
-	}
+var reads = map[string]func(*call) object{
+	"version": version, "config": config, "summary": summary, "devs": devs, "stats": stats,
+	"power": power, "profiles": profiles, "limits": limits, "pools": pools, "fans": fans, "temps": temps,
+	"atm": func(c *call) object {
+		return c.ok(339, "ATM configuration values", "ATM", []object{c.atmValues()})
+	},
+	"asccount": func(c *call) object {
+		return c.ok(104, "ASC count", "ASCS", []object{{"Count": c.m.Model.Boards}})
+	},
 }
 
 const compiled = "Tue Apr  8 22:05:35 UTC 2025"
@@ -159,7 +155,7 @@ func (c *call) atmValues() object {
 	}
 	return object{
 		"ChipTempWindow": 8.0, "Enabled": c.atm.enabled, "MaxProfile": c.atm.maxProfile, "MaxProfileStep": step(c.atm.maxProfile),
-		"MinProfile": c.atm.minProfile, "MinProfileStep": step(c.atm.minProfile), "PostRampMinutes": c.atm.rampMinute,
+		"MinProfile": c.atm.minProfile, "MinProfileStep": step(c.atm.minProfile), "PostRampMinutes": c.atm.rampMinutes,
 		"StartupMinutes": c.atm.startupMinutes, "TempWindow": c.atm.window, "WaterInletTempWindow": 7.0,
 	}
 }

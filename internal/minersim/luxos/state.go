@@ -3,6 +3,7 @@ package luxos
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ const (
 	bootInit = 20 * time.Second
 	// resetDip is how long resetminer keeps the chips off (assumed).
 	resetDip = 15 * time.Second
+	// boardDip is how long a board that reboots is off, by the vendor's word.
+	boardDip = 5 * time.Second
 )
 
 // The built-in profiles: sixteen steps under the default, eight over it, 25 MHz apart.
@@ -66,10 +69,12 @@ func profilesOf(t *minersim.Traits) []profile {
 
 // atm is the automatic temperature mode; while it is on, profiles can't be set by hand.
 type atm struct {
-	enabled                    bool
-	startupMinutes, rampMinute int
-	window                     float64
-	minProfile, maxProfile     string
+	enabled                     bool
+	startupMinutes, rampMinutes int
+	window                      float64 // degrees C
+	minProfile, maxProfile      string
+	// preventOverclock only ever lasts for the command that carries it.
+	preventOverclock bool
 }
 
 // state is one machine's firmware. It is touched under the device's lock only.
@@ -89,7 +94,7 @@ type state struct {
 func newState(t *minersim.Traits, s minersim.Start) *state {
 	return &state{
 		profiles: profilesOf(t), current: -lowestStep, asleep: s.Asleep, psu: s.PSU,
-		atm: atm{startupMinutes: 15, rampMinute: 15, window: 5, maxProfile: "default"},
+		atm: atm{startupMinutes: 15, rampMinutes: 15, window: 5, maxProfile: "default"},
 	}
 }
 
@@ -145,43 +150,46 @@ func (st *state) setProfile(m *minersim.Machine, index int) {
 	m.Command(o)
 }
 
-// find looks a profile up: by name, by position relative to the current one, or by watts or
-// hashrate, which must be those a profile lists.
+// find looks a profile up: by name, by position relative to the current one, or by hashrate or
+// watts, which must be those that a profile lists.
 func (st *state) find(name string) (int, error) {
-	for i, p := range st.profiles {
-		if p.name == name {
-			return i, nil
-		}
-	}
-	if strings.HasPrefix(name, "+") || strings.HasPrefix(name, "-") {
+	matches := func(p profile) bool { return p.name == name }
+	switch {
+	case strings.HasPrefix(name, "+"), strings.HasPrefix(name, "-"):
 		n, err := strconv.Atoi(name)
-		if i := st.current + n; err == nil && i >= 0 && i < len(st.profiles) {
-			return i, nil
-		}
-		return 0, fmt.Errorf("profile %q is out of range", name)
+		want := st.profiles[st.current].step + n
+		matches = func(p profile) bool { return err == nil && p.step == want }
+	case slices.ContainsFunc(st.profiles, matches):
+	default:
+		matches = selector(name)
 	}
+	i := slices.IndexFunc(st.profiles, matches)
+	if i < 0 {
+		return 0, fmt.Errorf("profile %q not found", name)
+	}
+	return i, nil
+}
+
+// selector matches profiles by the number before a suffix: THs to one decimal, kW to two, W.
+func selector(name string) func(profile) bool {
 	for _, unit := range []struct {
 		suffix string
 		of     func(profile) float64
-		digits float64
+		scale  float64
 	}{
 		{"THs", func(p profile) float64 { return p.teraHash }, 10},
 		{"kW", func(p profile) float64 { return float64(p.watts) / 1000 }, 100},
 		{"W", func(p profile) float64 { return float64(p.watts) }, 1},
 	} {
 		number, ok := strings.CutSuffix(name, unit.suffix)
-		if !ok {
-			continue
-		}
 		want, err := strconv.ParseFloat(number, 64)
-		for i, p := range st.profiles {
-			if err == nil && math.Round(unit.of(p)*unit.digits) == math.Round(want*unit.digits) {
-				return i, nil
+		if ok && err == nil {
+			return func(p profile) bool {
+				return math.Round(unit.of(p)*unit.scale) == math.Round(want*unit.scale)
 			}
 		}
-		break
 	}
-	return 0, fmt.Errorf("profile %q not found", name)
+	return func(profile) bool { return false }
 }
 
 // live tells whether a session is held now.

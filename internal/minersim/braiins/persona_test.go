@@ -1,0 +1,95 @@
+package braiins_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/minersim"
+)
+
+func (r *rig) persona(p minersim.Persona) {
+	r.t.Helper()
+	if _, err := r.site.SetPersona(minersim.Selector{Address: r.d.Address.Addr().String()}, p); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// TestDeafSaysYes: to the command and to the next read, and draws on.
+func TestDeafSaysYes(t *testing.T) {
+	r := start(t)
+	r.persona(minersim.Deaf)
+	r.want(200, "PUT", "actions/pause", "", nil)
+	r.clock.Advance(time.Minute)
+	if got := r.read(); got.status != 3 || !near(got.watts, 3500, 3) || got.giga < 150_000 {
+		t.Errorf("a deaf machine reads %+v", got)
+	}
+	r.persona(minersim.Good)
+	r.want(200, "PUT", "actions/pause", "", nil)
+	r.clock.Advance(time.Minute)
+	if got := r.read(); got.watts > 50 {
+		t.Errorf("cured, it reads %+v", got)
+	}
+}
+
+// TestLateRepliesLate: reads are prompt, the reply of a command is held back, its effect longer.
+func TestLateRepliesLate(t *testing.T) {
+	r := start(t)
+	r.persona(minersim.Late)
+	r.read()
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := r.send("PUT", "actions/pause", "")
+		done <- err
+	}()
+	r.clock.AwaitWaiter()
+	select {
+	case <-done:
+		t.Fatal("replied before its time")
+	default:
+	}
+	r.clock.Advance(2 * time.Second)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(7 * time.Second)
+	if got := r.read(); got.status != 3 || !near(got.watts, 3500, 3) {
+		t.Errorf("before the effect a late machine reads %+v", got)
+	}
+	r.clock.Advance(5 * time.Second)
+	if got := r.read(); got.watts > 50 {
+		t.Errorf("after the effect it reads %+v", got)
+	}
+}
+
+// TestDarkCutsWhatIsOpen: connections kept alive from before included.
+func TestDarkCutsWhatIsOpen(t *testing.T) {
+	r := start(t)
+	r.read()
+	r.persona(minersim.Dark)
+	if code, _, err := r.send("GET", "miner/details", ""); err == nil {
+		t.Errorf("a dark machine answered %d", code)
+	}
+	r.persona(minersim.Good)
+	if got := r.read(); got.status != 2 {
+		t.Errorf("back, it reads %+v", got)
+	}
+}
+
+func TestRebootsHotForgetsEverything(t *testing.T) {
+	r := start(t)
+	r.persona(minersim.RebootsHot)
+	r.want(200, "PUT", "performance/power-target", `{"watt":1500}`, nil)
+	r.want(200, "PUT", "actions/pause", "", nil)
+	r.clock.Advance(time.Minute)
+	if got := r.read(); got.watts > 50 {
+		t.Errorf("obeys until it reboots, but reads %+v", got)
+	}
+	if _, err := r.site.Reboot(minersim.Selector{Address: r.d.Address.Addr().String()}); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(2 * time.Minute)
+	r.login()
+	if got := r.read(); got.target != 3500 || got.status != 2 || !near(got.watts, 3500, 3) {
+		t.Errorf("after a hot reboot it reads %+v", got)
+	}
+}
