@@ -1,7 +1,8 @@
 // Command gen-policy writes the admission policies from the list of accelerator resources: to config/policy
-// as plain manifests and to the Helm chart as templates, with a copy of the list. Run it in the root of the
-// repository after a change in internal/gate. With --table it prints the plain manifests for a site's own
-// table instead and writes nothing.
+// as plain manifests and to the Helm chart as templates. It also copies what the chart shares with config:
+// the list, the CRDs and the roles. Run it in the root of the repository after a change in internal/gate,
+// config/crd or config/rbac. With --table it prints the plain manifests for a site's own table instead and
+// writes nothing.
 package main
 
 import (
@@ -16,6 +17,12 @@ import (
 
 	"github.com/counterweight-dev/counterweight/internal/gate"
 )
+
+// shared is what the chart takes over as it is, from a pattern to a folder.
+var shared = map[string]string{
+	"config/crd/bases/*.yaml":  "charts/counterweight/files/crds",
+	"config/rbac/*_role*.yaml": "charts/counterweight/files/rbac",
+}
 
 func main() {
 	table := flag.String("table", "", "print the policies for this accelerator table instead of writing the built-in ones")
@@ -34,13 +41,37 @@ func run(table string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	for pattern, folder := range shared {
+		if err := copyInto(files, pattern, folder); err != nil {
+			return err
+		}
+	}
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return fmt.Errorf("making the folder of a policy: %w", err)
+			return fmt.Errorf("making a folder: %w", err)
 		}
 		if err := os.WriteFile(path, files[path], 0o644); err != nil {
-			return fmt.Errorf("writing a policy: %w", err)
+			return fmt.Errorf("writing a generated file: %w", err)
 		}
+	}
+	return nil
+}
+
+// copyInto adds copies of the files of a pattern, and removes copies of files that are gone.
+func copyInto(files map[string][]byte, pattern, folder string) error {
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		return fmt.Errorf("nothing matches %s; is this the root of the repository?", pattern)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		return fmt.Errorf("removing old copies: %w", err)
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("copying into the chart: %w", err)
+		}
+		files[filepath.Join(folder, filepath.Base(path))] = data
 	}
 	return nil
 }

@@ -33,8 +33,8 @@ func Policies(t *Table) (map[string][]byte, error) {
 		}
 		fmt.Fprintf(&names, "\n        '%s': true", name)
 	}
-	for _, r := range t.prefixes {
-		fmt.Fprintf(&prefixes, "\n        || k.startsWith('%s')", r.Prefix)
+	for _, prefix := range t.sortedPrefixes() {
+		fmt.Fprintf(&prefixes, "\n        || k.startsWith('%s')", prefix)
 	}
 	return render(fill{
 		Labels:   "  labels: {app.kubernetes.io/name: counterweight}\n",
@@ -73,6 +73,15 @@ func Generated() (map[string][]byte, error) {
 		files["charts/counterweight/templates/policies/"+name] = chart[name]
 	}
 	return files, nil
+}
+
+func (t *Table) sortedPrefixes() []string {
+	var list []string
+	for _, r := range t.prefixes {
+		list = append(list, r.Prefix)
+	}
+	slices.Sort(list)
+	return list
 }
 
 func render(f fill) (map[string][]byte, error) {
