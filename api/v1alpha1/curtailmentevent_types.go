@@ -38,7 +38,7 @@ type CurtailmentEventSpec struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="limitWatts must be whole watts from 0 to 1T, e.g. 12M"
 	LimitWatts *resource.Quantity `json:"limitWatts,omitempty"`
 
@@ -49,7 +49,7 @@ type CurtailmentEventSpec struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="reduceByWatts must be whole watts from 0 to 1T, e.g. 3M"
 	ReduceByWatts *resource.Quantity `json:"reduceByWatts,omitempty"`
 
@@ -101,7 +101,7 @@ type CurtailmentEventStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	BaselineWatts *resource.Quantity `json:"baselineWatts,omitempty"`
 
 	// deliveredWatts is how far below the baseline the draw came, 0 where it did
@@ -110,7 +110,7 @@ type CurtailmentEventStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	DeliveredWatts *resource.Quantity `json:"deliveredWatts,omitempty"`
 
 	// metAt is when the draw was first under the event's limit.

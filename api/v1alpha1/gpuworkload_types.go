@@ -100,7 +100,7 @@ type GPUWorkloadSpec struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="wattsPerPod must be whole watts from 0 to 1T, e.g. 10.2k"
 	WattsPerPod *resource.Quantity `json:"wattsPerPod,omitempty"`
 
@@ -110,7 +110,7 @@ type GPUWorkloadSpec struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="wattsPerAccelerator must be whole watts from 0 to 1T, e.g. 1.3k"
 	WattsPerAccelerator *resource.Quantity `json:"wattsPerAccelerator,omitempty"`
 
@@ -174,7 +174,7 @@ type Reservation struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	Watts resource.Quantity `json:"watts"`
 
 	// budget the watts are held on, and on every budget above it.
@@ -244,7 +244,7 @@ type GPUWorkloadStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	RequestedWatts *resource.Quantity `json:"requestedWatts,omitempty"`
 
 	// reservedWatts is what is held for it: reservations, and standby pods.
@@ -252,7 +252,7 @@ type GPUWorkloadStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	ReservedWatts *resource.Quantity `json:"reservedWatts,omitempty"`
 
 	// pods counts the pods by how far they are.

@@ -77,7 +77,8 @@ type MinerDevices struct {
 	// +kubebuilder:validation:items:XValidation:rule="isIP(self) || isCIDR(self) || (self.split('-').size() == 2 && self.split('-').all(a, isIP(a)))",message="spec.devices.addresses[] must be an address, a CIDR, or FIRST-LAST, e.g. 10.20.0.0/22"
 	// +kubebuilder:validation:items:XValidation:rule="!isCIDR(self) || (cidr(self) == cidr(self).masked() && cidr(self).prefixLength() >= (cidr(self).ip().family() == 4 ? 16 : 112))",message="a CIDR in spec.devices.addresses must have its host bits zero and at most 65,536 addresses: /16 or longer for IPv4, /112 or longer for IPv6"
 	// +kubebuilder:validation:items:XValidation:rule="self.split('-').size() != 2 || !self.split('-').all(a, isIP(a)) || ip(self.split('-')[0]).family() == ip(self.split('-')[1]).family()",message="FIRST-LAST in spec.devices.addresses must be two addresses of one family: both IPv4 or both IPv6"
-	// +kubebuilder:validation:XValidation:rule="self.all(a, !isCIDR(a) || self.all(b, a == b || !isCIDR(b) || !cidr(a).containsCIDR(b)))",message="spec.devices.addresses must not overlap: remove the CIDR that lies inside another"
+	// +kubebuilder:validation:XValidation:rule="[self.filter(a, isCIDR(a)).map(a, cidr(a))].all(cidrs, cidrs.all(a, cidrs.all(b, a == b || !a.containsCIDR(b))))",message="spec.devices.addresses must not overlap: remove the CIDR that lies inside another"
+	// +kubebuilder:validation:XValidation:rule="[self.filter(a, isCIDR(a)).map(a, cidr(a))].all(cidrs, self.filter(a, isIP(a.split('-')[0])).map(a, ip(a.split('-')[0])).all(first, !cidrs.exists(c, c.containsIP(first))))",message="spec.devices.addresses must not overlap: remove the address, or the FIRST-LAST, that lies inside a CIDR"
 	Addresses []string `json:"addresses,omitempty"`
 
 	// firmware of the devices: BraiinsOS, LuxOS, or Auto (if left out), which
@@ -192,7 +193,7 @@ type MinerPoolSpec struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 1 && quantity(string(self)).asInteger() <= 1000000000000",message="ratedWatts must be whole watts from 1 to 1T, e.g. 3600k"
 	RatedWatts resource.Quantity `json:"ratedWatts"`
 
@@ -210,7 +211,7 @@ type MinerPoolSpec struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="floorWatts must be whole watts from 0 to 1T, e.g. 50k"
 	FloorWatts *resource.Quantity `json:"floorWatts,omitempty"`
 
@@ -287,7 +288,7 @@ type MinerPoolStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	LeasedWatts *resource.Quantity `json:"leasedWatts,omitempty"`
 }
 

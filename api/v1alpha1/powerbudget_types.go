@@ -69,7 +69,7 @@ type PowerBudgetSpec struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="limitWatts must be whole watts from 0 to 1T, e.g. 20M"
 	LimitWatts resource.Quantity `json:"limitWatts"`
 
@@ -88,7 +88,7 @@ type PowerBudgetSpec struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="baseLoadWatts must be whole watts from 0 to 1T, e.g. 400k"
 	BaseLoadWatts *resource.Quantity `json:"baseLoadWatts,omitempty"`
 
@@ -99,7 +99,7 @@ type PowerBudgetSpec struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="headroomWatts must be whole watts from 0 to 1T, e.g. 200k"
 	HeadroomWatts *resource.Quantity `json:"headroomWatts,omitempty"`
 
@@ -161,7 +161,7 @@ type PowerBudgetStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	LimitWatts *resource.Quantity `json:"limitWatts,omitempty"`
 
 	// limitReason says what set limitWatts: Spec, Curtailment, or ParentLimit.
@@ -174,7 +174,7 @@ type PowerBudgetStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	ReservedWatts *resource.Quantity `json:"reservedWatts,omitempty"`
 
 	// leasedWatts is what miners here and below are allowed to draw.
@@ -182,7 +182,7 @@ type PowerBudgetStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	LeasedWatts *resource.Quantity `json:"leasedWatts,omitempty"`
 
 	// baseWatts is the base load counted here and below.
@@ -190,7 +190,7 @@ type PowerBudgetStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	BaseWatts *resource.Quantity `json:"baseWatts,omitempty"`
 
 	// availableWatts is what further AI pods could be given here once mining has
@@ -200,7 +200,7 @@ type PowerBudgetStatus struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,12}(\.[0-9]{1,9})?[kMGT]?$`
+	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	AvailableWatts *resource.Quantity `json:"availableWatts,omitempty"`
 }
 
