@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -19,10 +20,10 @@ import (
 )
 
 const (
-	// attachWithin bounds dialling, the handshake and the agent's first words.
-	attachWithin = 5 * time.Second
-	// silence ends a stream on which no report came: they come every second.
-	silence = keepaliveEvery + keepaliveWait
+	// attachLimit bounds dialling, the handshake and the agent's first words.
+	attachLimit = 5 * time.Second
+	// silenceLimit ends a stream on which no report came: they come every second.
+	silenceLimit = keepaliveEvery + keepaliveWait
 	// clientPing is the least that gRPC lets a client ask; silence notices a dead agent sooner.
 	clientPing = 10 * time.Second
 	// ioBuffer is small because an operator holds thousands of streams of small messages.
@@ -54,6 +55,9 @@ type Options struct {
 	// MaySend is asked right before each order leaves; an error ends the stream with the order unsent
 	// (rule L7: an operator whose last renewal is too old sends nothing). Nil always allows.
 	MaySend func() error
+
+	// silence and attachWithin replace the constants where set.
+	silence, attachWithin time.Duration
 }
 
 // Attach holds one stream to an agent and answers why it ended: ctx, a broken connection, an agent that
@@ -74,7 +78,7 @@ func attach(ctx context.Context, o Options) error {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := time.AfterFunc(attachWithin, func() { cancel(ErrSilent) })
+	watch := time.AfterFunc(cmp.Or(o.attachWithin, attachLimit), func() { cancel(ErrSilent) })
 	defer watch.Stop()
 
 	stream, err := linkpb.NewAgentClient(conn).Attach(metadata.AppendToOutgoingContext(ctx, podUIDKey, o.PodUID))
@@ -111,7 +115,7 @@ func dial(o Options) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+o.Address,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: clientPing, Timeout: keepaliveWait}),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: attachWithin}),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: attachLimit}),
 		grpc.WithReadBufferSize(ioBuffer),
 		grpc.WithWriteBufferSize(ioBuffer),
 		grpc.WithSharedWriteBuffer(true),
@@ -169,7 +173,7 @@ func receiveReports(stream grpc.BidiStreamingClient[linkpb.Order, linkpb.Report]
 			return err
 		}
 		prior = r.PriorSettings
-		watch.Reset(silence)
+		watch.Reset(cmp.Or(o.silence, silenceLimit))
 		o.OnReport(r)
 	}
 }
