@@ -12,7 +12,9 @@ func (d *Device) Bound(now time.Duration) Watts {
 	switch {
 	case d.observe || !d.stands(now) || !d.watched():
 		b = max(b, d.Rated())
-	case !d.unsettled():
+	case d.unsettled():
+		b = max(b, d.unproven())
+	default:
 		b = max(b, d.settled())
 	}
 	for _, w := range d.writes {
@@ -48,7 +50,7 @@ func (d *Device) Rated() Watts {
 
 // obeys says whether an order to the device can be expected to work.
 func (d *Device) obeys(now time.Duration) bool {
-	return !d.observe && !d.balks() && !d.unreachable(now)
+	return !d.observe && !d.balks(now) && !d.unreachable(now)
 }
 
 // unreachable is three missed polls in a row, or as long without any news.
@@ -58,7 +60,7 @@ func (d *Device) unreachable(now time.Duration) bool {
 
 // stands says whether the newest reading may still stand for a bound (liveness h).
 func (d *Device) stands(now time.Duration) bool {
-	if d.isAsleep(d.last) && !d.traits.SleepSurvivesReboot {
+	if !d.unsettled() && d.isAsleep(d.last) && !d.traits.SleepSurvivesReboot {
 		return d.seen && d.missed < volatileMissed && now-d.last.At <= (volatileMissed+1)*Poll
 	}
 	return !d.unreachable(now)
@@ -89,18 +91,52 @@ func (d *Device) settled() Watts {
 	return max(d.padded(r), target)
 }
 
+// unproven is what a reading says of the bound while a write is settling: it proves nothing gone, but
+// may show more than was held, as of a machine that reboots instead of going to sleep.
+func (d *Device) unproven() Watts {
+	r := d.last
+	switch {
+	case !r.HasWatts:
+		return 0
+	case r.State == Starting && !d.waking():
+		return d.Rated()
+	case r.State == Starting:
+		return max(d.padded(r), d.flight(d.targetOf(r)))
+	case r.State == Hashing:
+		return max(d.padded(r), d.targetOf(r))
+	}
+	return d.padded(r)
+}
+
+// waking says that a write in flight explains why the device starts.
+func (d *Device) waking() bool {
+	for _, w := range d.writes {
+		if w.wakes {
+			return true
+		}
+	}
+	return false
+}
+
 // expected is the bound once everything in flight has settled as commanded. A write that was found
 // undone before, or whose time is over with nothing seen, is not expected to work.
 func (d *Device) expected(now time.Duration) Watts {
 	switch {
 	case d.observe || !d.seen:
 		return d.Bound(now)
-	case d.unsettled() && d.faults.tries == 0 && !d.blind && now < d.validFrom+2*Poll:
+	case d.doubtful(now):
+		return d.Bound(now)
+	case d.unsettled():
 		return d.cost(d.command)
-	case d.unsettled() || d.unreachable(now):
+	case d.unreachable(now):
 		return d.Bound(now)
 	}
 	return d.settled()
+}
+
+// doubtful says that a write is in flight that can't be expected to work.
+func (d *Device) doubtful(now time.Duration) bool {
+	return d.unsettled() && (d.faults.tries > 0 || d.blind || now >= d.validFrom+2*Poll)
 }
 
 // cost is the most a device draws when it follows s: the bound of an unsettled write of s.
@@ -118,7 +154,7 @@ func (d *Device) cost(s Setting) Watts {
 
 // flight is the most a device draws at a target: its known overshoot and the uncertainty included.
 func (d *Device) flight(target Watts) Watts {
-	return d.doubt((target*d.learned.over + 999) / 1000)
+	return d.doubt((target*d.learned.over + overUnit - 1) / overUnit)
 }
 
 // doubt adds the uncertainty to a target, unless a real meter has shown how the machine keeps to them.

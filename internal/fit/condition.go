@@ -58,7 +58,7 @@ func (d *Device) Condition(now time.Duration) Condition {
 	switch {
 	case d.unreachable(now):
 		return IsUnreachable
-	case d.balks() || d.faults.shorts >= balkAfter:
+	case d.balks(now) || d.faults.shorts >= balkAfter:
 		return IsStuck
 	case !d.last.HasWatts:
 		return IsUnreadable

@@ -2,6 +2,7 @@ package fit
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -11,16 +12,13 @@ const (
 	restartEvery = 600 * time.Second
 	// dwell is how long a device runs before a better one may take its watts.
 	dwell = 600 * time.Second
-	// wakeRest, trimRest and touchRest pass between a write to a device and its wake, a raise of at
-	// least a tenth of its rated watts, and a smaller raise.
+	// wakeRest passes between a device's falling asleep and its wake; trimRest and touchRest between a
+	// write to it and a raise of at least a tenth of its rated watts, and a smaller raise.
 	wakeRest  = 30 * time.Second
 	trimRest  = 60 * time.Second
 	touchRest = 300 * time.Second
 	// blindRest spaces the last resort, orders to devices that do not answer.
 	blindRest = 60 * time.Second
-	// spare is the share of the allowance (1/spare) that filling the last gap leaves, so that the
-	// flutter of measured watts does not force a shed.
-	spare = 250
 )
 
 // Fit gives the orders to give now, most urgent first, to stay under an allowance and, where there is
@@ -70,6 +68,10 @@ type plan struct {
 	allowance       Watts
 	loads           []load
 	bound, expected Watts // sums
+	// room is what raises may use: the allowance less the bounds as they are or, where that is more, as
+	// they usually are with their flutter.
+	room Watts
+	sway Watts
 }
 
 // load is one device within a plan.
@@ -82,6 +84,7 @@ type load struct {
 	asleep bool
 	lower  bool // may be ordered lower
 	higher bool // may be ordered higher
+	spent  bool // put somewhere by a part of the plan that is being tried out
 }
 
 // move takes a load from one level to another.
@@ -95,6 +98,7 @@ type move struct {
 func newPlan(devices []*Device, allowance Watts, within, now time.Duration) *plan {
 	p := &plan{now: now, within: within, allowance: allowance, loads: make([]load, 0, len(devices))}
 	levels := make([]level, 0, len(devices)*2+mostLevels)
+	calm, sway := 0.0, 0.0
 	for _, d := range devices {
 		l := load{d: d, bound: d.Bound(now), at: d.present(now), asleep: d.isAsleep(d.last)}
 		start := len(levels)
@@ -103,8 +107,16 @@ func newPlan(devices []*Device, allowance Watts, within, now time.Duration) *pla
 		l.to, l.lower, l.higher = l.at, d.lowers(now, l), d.raises(now, l)
 		p.bound += l.bound
 		p.expected += l.at.cost
+		if d.unsettled() || d.observe || !d.stands(now) {
+			calm += float64(l.bound)
+		} else {
+			calm += max(d.learned.calm, float64(l.bound)-d.learned.sway)
+			sway += d.learned.sway * d.learned.sway
+		}
 		p.loads = append(p.loads, l)
 	}
+	p.sway = Watts(math.Ceil(math.Sqrt(sway)))
+	p.room = allowance - max(p.bound, Watts(math.Ceil(calm))+p.sway)
 	slices.SortFunc(p.loads, func(a, b load) int { return cmp.Compare(a.d.key, b.d.key) })
 	return p
 }
@@ -115,13 +127,18 @@ func (d *Device) defies() bool {
 }
 
 // lowers says whether the device may be ordered lower. One that was told to sleep and does not is left
-// to its retries.
+// to its retries; one whose write is in doubt is not told the same again.
 func (d *Device) lowers(now time.Duration, l load) bool {
-	if !d.obeys(now) || now < d.faults.writeAt || len(l.levels) == 0 || l.levels[0].cost >= l.at.cost {
+	if d.observe || d.faults.stuck || d.unreachable(now) || now < d.faults.writeAt {
 		return false
 	}
-	told := d.commanded && d.command.Kind == Sleep
-	return !told || !d.unsettled() && !d.defies()
+	if len(l.levels) == 0 || l.levels[0].cost >= l.at.cost {
+		return false
+	}
+	if d.commanded && d.command.Kind == Sleep {
+		return !d.unsettled() && !d.defies()
+	}
+	return !d.doubtful(now) || d.traits.CanSleep
 }
 
 // raises says whether the device may be ordered higher.
@@ -134,7 +151,7 @@ func (d *Device) raises(now time.Duration, l load) bool {
 	}
 	action, rest := d.traits.Trim, trimRest
 	if l.asleep {
-		action, rest = d.traits.Wake, wakeRest
+		action, rest = d.traits.Wake, d.traits.Sleep.Worst+wakeRest
 	} else if d.last.State != Hashing {
 		return false
 	}

@@ -6,17 +6,18 @@ import (
 )
 
 const (
-	// worthRoom is the share of all hash rate (in percent) that a wake must bring for others to be
-	// trimmed for it; worthSwap is how much more than the device it replaces a wake must bring.
+	// worthRoom is the share of all hash rate (in percent) that a change with trims must bring,
+	// worthSwap how much more than the devices it sleeps.
 	worthRoom = 1
 	worthSwap = 10
-	// mostSwaps at once.
+	// mostSwaps at once, and mostTries devices of a kind that are tried with others.
 	mostSwaps = 8
+	mostTries = 3
 )
 
-// improve frees watts for a better use when all is settled and nothing else is to be done: the next
-// calls raise the better device. Each change must bring more hash rate, so there is no way back, and
-// a device that was woken is not slept for one within its dwell.
+// improve frees watts for a better use when all is settled and nothing else is to be done; the next
+// calls raise what uses them. What they will raise is tried out beforehand and must bring more hash rate
+// than is lost, so there is no way back; and a device that was woken is not slept within its dwell.
 func (p *plan) improve() []Order {
 	for i := range p.loads {
 		d := p.loads[i].d
@@ -24,40 +25,115 @@ func (p *plan) improve() []Order {
 			return nil
 		}
 	}
-	if orders := p.makeRoom(); len(orders) > 0 {
-		return orders
+	ups := p.ups()
+	if len(ups) == 0 {
+		return nil
 	}
-	return p.swap()
+	runners := p.runners()
+	if swaps := p.swap(ups, runners); len(swaps) > 0 {
+		return apply(swaps)
+	}
+	return apply(p.makeRoom(ups, runners))
 }
 
-// makeRoom trims a few devices so that one more can wake at its least.
-func (p *plan) makeRoom() []Order {
-	room := p.allowance - p.bound - p.allowance/spare
+func apply(moves []move) []Order {
+	for _, m := range moves {
+		m.load.to = m.to
+	}
+	return ordersFor(moves)
+}
+
+// gain is the hash rate that a later call would make of the room and of what the spent loads free,
+// less what they lose.
+func (p *plan) gain(ups, spent []move) float64 {
+	room, lost := p.room, 0.0
+	for _, m := range spent {
+		m.load.spent = true
+		room += m.from.cost - m.to.cost
+		lost += m.from.ths - m.to.ths
+	}
+	made := -lost
+	if ups[0].slope*float64(room) > lost {
+		_, m := p.choose(ups, room)
+		made += m
+	}
+	for _, m := range spent {
+		m.load.spent = false
+	}
+	for i := range p.loads {
+		p.loads[i].to = p.loads[i].at
+	}
+	return made
+}
+
+// swap sleeps the worst devices where others make clearly more of their watts.
+func (p *plan) swap(ups []move, runners []*load) []move {
+	var chosen []move
+	net := 0.0
+	for _, l := range runners[:min(len(runners), mostSwaps)] {
+		more := append(slices.Clone(chosen), l.sleep())
+		if gain := p.gain(ups, more); gain > net+l.at.ths*worthSwap/100 {
+			chosen, net = more, gain
+		}
+	}
+	return chosen
+}
+
+// makeRoom trims a few devices, and perhaps sleeps one, so that one more can wake at its least. On all
+// but small sites that is too little to be worth it.
+func (p *plan) makeRoom(ups []move, runners []*load) []move {
 	total := 0.0
 	for i := range p.loads {
 		total += p.loads[i].at.ths
 	}
 	var best []move
 	most := total * worthRoom / 100
-	for _, l := range p.sleepers() {
-		wake := l.levels[1]
-		if least, ok := l.d.leastHash(); ok && l.d.trims(p.now) && least.cost < wake.cost {
-			wake = least
-		}
-		short := wake.cost - l.bound - room
-		if short <= 0 || wake.ths <= most {
+	sleepers := p.sleepers()
+	for _, wake := range sleepers[:min(len(sleepers), mostTries)] {
+		if wake.levels[len(wake.levels)-1].ths <= most {
 			continue
 		}
-		trims, lost := p.trims(short, func(t *load) bool { return p.now-t.d.lastWrite >= trimRest })
-		if gain := wake.ths - lost; trims != nil && gain > most {
-			best, most = trims, gain
+		try := func(spent []move, margin float64) {
+			spent = p.enough(wake, spent)
+			if spent == nil {
+				return
+			}
+			if gain := p.gain(ups, spent); gain > most+margin {
+				best, most = spent, gain
+			}
+		}
+		try(nil, 0)
+		for _, l := range runners[:min(len(runners), mostTries)] {
+			try([]move{l.sleep()}, l.at.ths*worthSwap/100)
 		}
 	}
-	for _, t := range best {
-		t.load.to = t.to
-	}
-	return ordersFor(best)
+	return best
 }
+
+// enough adds to the spent loads the trims that let a sleeping one wake at its least; nil where no
+// trims are needed or they don't suffice.
+func (p *plan) enough(wake *load, spent []move) []move {
+	least := wake.levels[1]
+	if hash, ok := wake.d.leastHash(); ok && wake.d.trims(p.now) && hash.cost < least.cost {
+		least = hash
+	}
+	short := least.cost - wake.bound - p.room
+	for _, m := range spent {
+		short -= m.from.cost - m.to.cost
+	}
+	if short <= 0 {
+		return nil
+	}
+	trims, _ := p.trims(short, func(l *load) bool {
+		return p.now-l.d.lastWrite >= trimRest && (len(spent) == 0 || spent[0].load != l)
+	})
+	if trims == nil {
+		return nil
+	}
+	return append(spent, trims...)
+}
+
+func (l *load) sleep() move { return move{load: l, from: l.at, to: l.levels[0]} }
 
 // sleepers are the loads that may wake, the best first.
 func (p *plan) sleepers() []*load {
@@ -89,52 +165,4 @@ func (p *plan) runners() []*load {
 		return cmp.Or(cmp.Compare(slope(a.levels[0], a.at), slope(b.levels[0], b.at)), cmp.Compare(b.d.key, a.d.key))
 	})
 	return loads
-}
-
-// swap sleeps the worst devices where the best that sleep make clearly more of their watts, and failed
-// ones where anybody can use them.
-func (p *plan) swap() []Order {
-	room := p.allowance - p.bound
-	sleepers := p.sleepers()
-	var moves []move
-	for i, l := range p.runners() {
-		if i == mostSwaps {
-			break
-		}
-		free := l.at.cost - l.levels[0].cost + room
-		gain := 0.0
-		if i < len(sleepers) {
-			gain = sleepers[i].best(free)
-		} else if l.at.ths == 0 {
-			gain = p.hunger()
-		}
-		if gain <= l.at.ths*(1+worthSwap/100.0) {
-			break
-		}
-		room = 0
-		l.to = l.levels[0]
-		moves = append(moves, move{load: l, from: l.at, to: l.to})
-	}
-	return ordersFor(moves)
-}
-
-// best is the most hash rate a sleeping load can make of watts more.
-func (l *load) best(more Watts) float64 {
-	full := l.levels[len(l.levels)-1]
-	if full.cost-l.bound <= more {
-		return full.ths
-	}
-	to, _ := l.d.within(l.bound+more, full.watts)
-	return to.ths
-}
-
-// hunger is the hash rate that running loads would add with more watts.
-func (p *plan) hunger() float64 {
-	sum := 0.0
-	for i := range p.loads {
-		if l := &p.loads[i]; l.higher && !l.asleep {
-			sum += max(l.levels[len(l.levels)-1].ths-l.at.ths, 0)
-		}
-	}
-	return sum
 }

@@ -102,7 +102,7 @@ func (d *Device) running() Setting {
 func (d *Device) present(now time.Duration) level {
 	l := level{}
 	switch {
-	case d.unsettled() && d.commanded && d.faults.tries == 0:
+	case d.unsettled() && !d.doubtful(now):
 		l = d.level(d.command)
 	case !d.isAsleep(d.last):
 		l = d.level(d.running())
@@ -242,7 +242,7 @@ func (d *Device) targetWithin(cost Watts) Watts {
 		return 0
 	}
 	step := max(t.Step, 1)
-	target := cost * 1000 / d.learned.over
+	target := cost * overUnit / d.learned.over
 	if d.doubt(100) > 100 {
 		target = target * 100 / (100 + d.uncertainty)
 	}

@@ -5,42 +5,67 @@ import (
 	"slices"
 )
 
-// raise uses the room under the allowance. It tries two orders of the same moves (hash rate per watt;
-// and sleeping devices first, which is better where a trimmed one would leave a gap too small to wake
-// another) and takes the one that makes more.
+// raise uses the room under the allowance.
 func (p *plan) raise() []Order {
-	room := p.allowance - p.bound
-	if room <= 0 {
-		return nil
-	}
 	moves := p.ups()
-	if len(moves) == 0 {
-		return nil
-	}
-	bySlope := func(a, b move) int {
-		return cmp.Or(cmp.Compare(b.slope, a.slope), cmp.Compare(a.load.d.key, b.load.d.key),
-			cmp.Compare(a.to.cost, b.to.cost))
-	}
-	slices.SortFunc(moves, bySlope)
-	best := p.try(moves, room)
-	wakesFirst := slices.Clone(moves)
-	slices.SortStableFunc(wakesFirst, func(a, b move) int { return cmp.Compare(a.wakes(), b.wakes()) })
-	if other := p.try(wakesFirst, room); other > best*(1+1e-9) {
-		return ordersFor(wakesFirst)
-	}
-	p.try(moves, room)
-	return ordersFor(moves)
+	order, _ := p.choose(moves, p.room)
+	return ordersFor(order)
 }
 
-// wakes is 0 for a move of a device that sleeps, 1 for others.
-func (m move) wakes() int {
-	if m.load.asleep {
-		return 0
+// choose tries three orders of the same moves and leaves the loads where the one that makes the most
+// hash rate puts them: the best per watt first; sleeping devices first, as a running one raised could
+// leave a gap too small to wake another; and the one device that makes most of the room first. The
+// first alone is within one move of the best there is, the third keeps that from being half of it.
+func (p *plan) choose(moves []move, room Watts) ([]move, float64) {
+	if room <= 0 || len(moves) == 0 {
+		return nil, 0
 	}
-	return 1
+	best, most := moves, p.try(moves, room)
+	wakes := make([]move, 0, len(moves))
+	for _, asleep := range []bool{true, false} {
+		for _, m := range moves {
+			if m.load.asleep == asleep {
+				wakes = append(wakes, m)
+			}
+		}
+	}
+	if gain := p.try(wakes, room); gain > most*(1+1e-9) {
+		best, most = wakes, gain
+	}
+	if single, ok := p.single(moves, room); ok {
+		first := append([]move{single}, moves...)
+		if gain := p.try(first, room); gain > most*(1+1e-9) {
+			return first, gain
+		}
+	}
+	return best, p.try(best, room)
 }
 
-// ups lists the steps up of every load that may be raised. A running one must have enough to gain.
+// single is the one move that makes the most hash rate of the room.
+func (p *plan) single(moves []move, room Watts) (move, bool) {
+	found, most := move{}, 0.0
+	for _, m := range moves {
+		l := m.load
+		if l.spent || m.from != l.at {
+			continue
+		}
+		full := l.levels[len(l.levels)-1]
+		if l.more(full) > room {
+			to, ok := l.d.within(l.bound+room, full.watts)
+			if !ok || to.watts <= l.at.watts || !l.d.trims(p.now) {
+				continue
+			}
+			full = to
+		}
+		if gain := full.ths - l.at.ths; gain > most {
+			found, most = move{load: l, from: l.at, to: full}, gain
+		}
+	}
+	return found, most > 0
+}
+
+// ups lists the steps up of every load that may be raised, the best per watt first. A running one must
+// have enough to gain.
 func (p *plan) ups() []move {
 	var moves []move
 	for i := range p.loads {
@@ -57,6 +82,10 @@ func (p *plan) ups() []move {
 			from = to
 		}
 	}
+	slices.SortFunc(moves, func(a, b move) int {
+		return cmp.Or(cmp.Compare(b.slope, a.slope), cmp.Compare(a.load.d.key, b.load.d.key),
+			cmp.Compare(a.to.cost, b.to.cost))
+	})
 	return moves
 }
 
@@ -69,23 +98,25 @@ func (l *load) more(to level) Watts {
 }
 
 // try applies moves in turn while they fit into room, then fills the last gap, and returns the hash
-// rate gained.
+// rate gained. Loads already spent on something else stay out of it.
 func (p *plan) try(moves []move, room Watts) float64 {
 	for _, m := range moves {
-		m.load.to = m.load.at
+		if !m.load.spent {
+			m.load.to = m.load.at
+		}
 	}
 	gained := 0.0
 	for _, m := range moves {
 		l := m.load
 		grow := l.more(m.to) - l.more(l.to)
-		if l.to != m.from || grow > room || !p.rested(l, m.to) {
+		if l.spent || l.to != m.from || grow > room || !p.rested(l, m.to) {
 			continue
 		}
 		room -= grow
 		gained += m.to.ths - l.to.ths
 		l.to = m.to
 	}
-	return gained + p.fill(moves, room-p.allowance/spare)
+	return gained + p.fill(moves, room)
 }
 
 // fill puts what is left of the room into devices that take something between their levels: a wake at
@@ -98,7 +129,7 @@ func (p *plan) fill(moves []move, room Watts) float64 {
 		}
 		l := m.load
 		full := l.levels[len(l.levels)-1]
-		if l.to.watts >= full.watts || !l.d.trims(p.now) {
+		if l.spent || l.to.watts >= full.watts || !l.d.trims(p.now) {
 			continue
 		}
 		used := l.more(l.to)

@@ -34,7 +34,7 @@ func (p *plan) shed() []Order {
 	if need > 0 {
 		return append(ordersFor(taken), p.blind()...)
 	}
-	over := p.giveBack(taken, -need)
+	over := p.giveBack(taken, -need) - p.sway
 	if left := p.soften(taken, over); left == over {
 		taken = p.trimInstead(taken, over)
 	}
@@ -65,7 +65,7 @@ func (p *plan) downs() []move {
 // two: trimmed as far as that goes, where only that is fast enough, and the lowest.
 func (p *plan) stops(l *load) []level {
 	d, low := l.d, l.levels[0]
-	if !d.trims(p.now) || d.defies() {
+	if !d.trims(p.now) || d.defies() || d.doubtful(p.now) {
 		return []level{low}
 	}
 	if p.within > 0 {
@@ -135,7 +135,7 @@ func (p *plan) soften(taken []move, over Watts) Watts {
 
 // trimmable says that a load can be set to something between its levels now.
 func (p *plan) trimmable(l *load) bool {
-	return l.lower && l.d.trims(p.now) && !l.d.defies()
+	return l.lower && l.d.trims(p.now) && !l.d.defies() && !l.d.doubtful(p.now)
 }
 
 // trimInstead spares the last device lowered if a few others can give its watts up by trimming, where

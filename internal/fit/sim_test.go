@@ -31,16 +31,15 @@ type machine struct {
 	refuses   int // writes it will refuse
 	darkUntil time.Duration
 	hotAt     time.Duration // reboots to full then
-	hotUntil  time.Duration // its watts are nobody's fault until then
 	writes    int
 }
 
 func (m *machine) watts(now time.Duration) float64 {
 	switch {
-	case now <= m.begin:
-		return m.from
 	case now >= m.end:
 		return m.to
+	case now <= m.begin:
+		return m.from
 	}
 	return m.from + (m.to-m.from)*float64(now-m.begin)/float64(m.end-m.begin)
 }
@@ -49,6 +48,9 @@ func (m *machine) watts(now time.Duration) float64 {
 func (m *machine) settles(s Setting) float64 {
 	if s.Kind == Sleep {
 		return float64(m.traits.Residual)
+	}
+	if m.dev.open(s) {
+		return float64(m.traits.Nameplate) * m.short * m.lie
 	}
 	return float64(m.dev.nominal(s)) * m.short * m.lie
 }
@@ -98,6 +100,12 @@ func (m *machine) read(t *rapid.T, now time.Duration) (Reading, bool) {
 	return r, true
 }
 
+// hot reboots the machine to full power, whatever it was told.
+func (m *machine) hot(now time.Duration) {
+	m.follow(now, 20*sec, 10*sec, m.dev.full())
+	m.before = Setting{Kind: Sleep}
+}
+
 // obey is a write reaching the machine.
 func (m *machine) obey(t *rapid.T, now time.Duration, s Setting) bool {
 	m.writes++
@@ -132,6 +140,8 @@ type site struct {
 	within    time.Duration
 	now       time.Duration
 	orders    int
+	// disturbed is when something last happened that the devices must be given time for.
+	disturbed time.Duration
 }
 
 // step is one second: polls that are due, then Fit, then its orders one by one.
@@ -140,9 +150,8 @@ func (s *site) step(t *rapid.T) []Order {
 	for _, m := range s.machines {
 		if m.hotAt > 0 && s.now >= m.hotAt {
 			m.hotAt = 0
-			m.darkUntil = s.now + 20*sec
-			m.follow(s.now, 20*sec, 10*sec, m.dev.full())
-			m.hotUntil = s.now + 60*sec
+			m.darkUntil = max(m.darkUntil, s.now+20*sec)
+			m.hot(s.now)
 		}
 		quick := m.dev.unsettled() && s.now > m.dev.validFrom
 		if (int(s.now/sec)+m.phase)%5 != 0 && !quick {
@@ -166,9 +175,19 @@ func (s *site) give(t *rapid.T, o Order) {
 		return
 	}
 	s.orders++
+	before := s.bound()
 	o.Device.Write(s.now, o.Setting)
+	if after := s.bound(); after > max(before, s.allowance) {
+		t.Fatalf("%v: %s to %v takes bounds from %d W to %d W, allowance %d W", s.now, o.Device.key, o.Setting, before, after, s.allowance)
+	}
 	for _, m := range s.machines {
-		if m.dev == o.Device && !m.obey(t, s.now, o.Setting) {
+		if m.dev != o.Device {
+			continue
+		}
+		if m.deaf > 0 || m.refuses > 0 {
+			s.disturbed = max(s.disturbed, s.now)
+		}
+		if !m.obey(t, s.now, o.Setting) {
 			o.Device.Refused(s.now)
 		}
 	}
@@ -184,15 +203,6 @@ func (s *site) truth() float64 {
 
 func (s *site) bound() Watts {
 	return Sum(s.devices, s.now).Bound
-}
-
-func (s *site) quiet() bool {
-	for _, m := range s.machines {
-		if m.hotAt > 0 || s.now < m.hotUntil {
-			return false
-		}
-	}
-	return true
 }
 
 // models are like the machines of figures.md, with times as firmware might have.
@@ -234,6 +244,9 @@ func drawMachine(t *rapid.T, i int, kinds []Traits) *machine {
 		short:   1 - float64(rapid.IntRange(0, 6).Draw(t, "short"))/100,
 		phase:   rapid.IntRange(0, 4).Draw(t, "phase"),
 		flutter: float64(rapid.IntRange(0, 2).Draw(t, "flutters")) / 400,
+	}
+	if !m.estimated && len(tr.Modes) == 0 && tr.Max == 0 {
+		m.flutter = 0 // nothing but its meter bounds it
 	}
 	if m.estimated {
 		m.lie = 1 + float64(rapid.IntRange(-u, u-1).Draw(t, "lie"))/100

@@ -21,6 +21,9 @@ const (
 	refusedRest    = 10 * time.Second
 	refusedLongest = 600 * time.Second
 
+	// overUnit is measured watts like the target; it forgets a higher share by one part per reading.
+	overUnit = 16_000
+
 	never = time.Duration(math.MinInt64 / 2)
 )
 
@@ -55,11 +58,13 @@ type learned struct {
 	hashed  bool  // a hashing reading was among them
 	asleep  Watts // newest watts measured asleep, uncertainty included
 	slept   bool
-	over    Watts // measured by target, in thousandths, at least 1000
+	over    Watts // measured by target in parts of overUnit, never less than one
 	studied bool  // over was learned
 	metered bool  // the newest watts were no estimate
 	health  int   // hash rate by what its traits promise, in twentieths; 0 before the first
 	hashAvg float64
+	calm    float64 // settled bound, smoothed
+	sway    float64 // how far it strays from that
 }
 
 // standing is what was commanded; a refused write puts the former state back.
@@ -79,6 +84,7 @@ type standing struct {
 type write struct {
 	end    time.Duration
 	watts  Watts // the most it can make the device draw
+	wakes  bool  // it makes the device hash
 	former standing
 }
 
@@ -87,7 +93,7 @@ type write struct {
 func NewDevice(key string, uncertaintyPercent int, observe bool) *Device {
 	return &Device{
 		key: key, uncertainty: Watts(max(uncertaintyPercent, 0)), observe: observe,
-		learned:  learned{over: 1000},
+		learned:  learned{over: overUnit},
 		standing: standing{validFrom: never, lastWrite: never, restarted: never},
 		faults:   faults{retryAt: never, raiseAt: never, writeAt: never, trimAt: never},
 	}
@@ -131,6 +137,19 @@ func (d *Device) Saw(r Reading) {
 	d.writes = kept
 	d.judge(r)
 	d.study(r)
+	d.studySway()
+}
+
+// studySway learns how much the bound flutters by itself, so that raises leave that much.
+func (d *Device) studySway() {
+	b, l := float64(d.settled()), &d.learned
+	stray := math.Abs(b - l.calm)
+	if stray > float64(d.worthwhile())*3 {
+		l.calm = b // another level, no flutter
+		return
+	}
+	l.calm += (b - l.calm) / 8
+	l.sway = max(stray, l.sway*63/64)
 }
 
 // Missed counts a poll that failed.
@@ -149,7 +168,7 @@ func (d *Device) Write(at time.Duration, s Setting) {
 			kept = append(kept, w)
 		}
 	}
-	d.writes = append(kept, write{end: at + t.Worst, watts: d.cost(s), former: former})
+	d.writes = append(kept, write{end: at + t.Worst, watts: d.cost(s), wakes: s.Kind != Sleep, former: former})
 	d.held = held
 	if !d.commanded || s != d.command {
 		d.faults.tries, d.faults.rebooted = 0, false
@@ -219,8 +238,8 @@ func (d *Device) study(r Reading) {
 		return
 	}
 	if t := d.targetOf(r); t > 0 {
-		ratio := min((r.Watts*1000+t-1)/t, mostOver)
-		d.learned.over, d.learned.studied = max(1000, ratio, d.learned.over-1), true
+		ratio := min((r.Watts*overUnit+t-1)/t, mostOver)
+		d.learned.over, d.learned.studied = max(overUnit, ratio, d.learned.over-1), true
 	}
 	d.studyHash(r)
 }

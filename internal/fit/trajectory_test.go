@@ -7,43 +7,87 @@ import (
 	"pgregory.net/rapid"
 )
 
-// settled is long enough for every order given before to have been verified, retries of sleeps that
-// the physical model never needs not counted.
-const grace = 100 * sec
+// grace is long enough for the slowest model to be shed, verified, and for others to be shed where it
+// was not done.
+const grace = 300 * sec
 
-// Machines that keep to their declared times: bounds cover true watts at every second, and some time
-// after an allowance fell true watts are under it, and stay.
-func TestTruthStaysUnderBoundAndAllowance(t *testing.T) {
+// follows plays seconds and checks after each that bounds cover true watts, and, once nothing has
+// disturbed the site for a grace, that bounds and true watts are under the allowance as far as floors allow.
+func (s *site) follows(t *rapid.T, seconds int) {
+	for range seconds {
+		s.step(t)
+		sum := Sum(s.devices, s.now)
+		if truth := s.truth(); truth > float64(sum.Bound)+1 {
+			for _, m := range s.machines {
+				t.Logf("%s: true %.0f W, bound %d W, last %+v, command %v", m.dev.key, m.watts(s.now), m.dev.Bound(s.now), m.dev.last, m.dev.command)
+			}
+			t.Fatalf("%v: true %.0f W over bound %d W", s.now, truth, sum.Bound)
+		}
+		// A reading may flutter over the allowance and be answered; true watts may not.
+		slack := sum.Rated / 200
+		if over := sum.Bound - max(s.allowance, sum.Floor); over > slack && s.now-s.disturbed > grace {
+			for _, m := range s.machines {
+				t.Logf("%s: bound %d floor %d, last %+v, command %v, %+v, %+v missed %d held %d", m.dev.key, m.dev.Bound(s.now), m.dev.Floor(s.now), m.dev.last, m.dev.command, m.dev.faults, m.dev.writes, m.dev.missed, m.dev.held)
+			}
+			t.Fatalf("%v: bound %d W over allowance %d W (floor %d W)", s.now, sum.Bound, s.allowance, sum.Floor)
+		}
+		if truth := s.truth(); truth > float64(max(s.allowance, sum.Floor))+1 && s.now-s.disturbed > grace {
+			t.Fatalf("%v: true %.0f W over allowance %d W (floor %d W)", s.now, truth, s.allowance, sum.Floor)
+		}
+	}
+}
+
+func (s *site) drawLease(t *rapid.T) {
+	next := Sum(s.devices, s.now).Rated * Watts(rapid.IntRange(0, 110).Draw(t, "percent")) / 100
+	if next < s.allowance {
+		s.disturbed = max(s.disturbed, s.now)
+	}
+	s.allowance = next
+	s.within = rapid.SampledFrom([]time.Duration{0, 0, 10 * sec, 30 * sec}).Draw(t, "within")
+}
+
+// Machines that keep to their declared times.
+func TestBoundsCoverTruthAndFitTheAllowance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawSite(t, rapid.IntRange(1, 7).Draw(t, "n"), models)
-		rated := Sum(s.devices, 0).Rated
-		s.allowance = rated
-		fell := s.now
 		for range rapid.IntRange(2, 6).Draw(t, "leases") {
-			next := rated * Watts(rapid.IntRange(0, 110).Draw(t, "percent")) / 100
-			if next < s.allowance {
-				fell = s.now
-			}
-			s.allowance = next
-			s.within = rapid.SampledFrom([]time.Duration{0, 0, 10 * sec, 30 * sec}).Draw(t, "within")
-			for range rapid.IntRange(20, 400).Draw(t, "seconds") {
-				before := Sum(s.devices, s.now).Bound
-				s.step(t)
-				s.check(t, before)
-				floor := Sum(s.devices, s.now).Floor
-				if s.now-fell > grace && s.truth() > float64(max(s.allowance, floor))+1 {
-					t.Fatalf("%v: true %.0f W over allowance %d W (floor %d)", s.now, s.truth(), s.allowance, floor)
-				}
-			}
+			s.drawLease(t)
+			s.follows(t, rapid.IntRange(20, 600).Draw(t, "seconds"))
 		}
 	})
 }
 
-func (s *site) check(t *rapid.T, _ Watts) {
-	if b := s.bound(); s.truth() > float64(b)+1 {
-		for _, m := range s.machines {
-			t.Logf("%s true %.0f bound %d last %+v cmd %v", m.dev.key, m.watts(s.now), m.dev.Bound(s.now), m.dev.last, m.dev.command)
+// The same among machines that go deaf, dark, refuse, or reboot to full power: each holds its own
+// watts and no more.
+func TestBoundsCoverTruthAmongPersonas(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawSite(t, rapid.IntRange(1, 6).Draw(t, "n"), models)
+		for range rapid.IntRange(2, 6).Draw(t, "leases") {
+			s.drawLease(t)
+			for _, m := range s.machines {
+				s.disturb(t, m)
+			}
+			s.follows(t, rapid.IntRange(20, 900).Draw(t, "seconds"))
 		}
-		t.Fatalf("%v: true %.0f W over bound %d W", s.now, s.truth(), b)
+	})
+}
+
+func (s *site) disturb(t *rapid.T, m *machine) {
+	now := s.now
+	until := now
+	switch rapid.SampledFrom([]string{"good", "good", "deaf", "dark", "hot", "refuses"}).Draw(t, "persona") {
+	case "good":
+		return
+	case "deaf":
+		m.deaf = rapid.SampledFrom([]int{1, 2, 3, 1000}).Draw(t, "deaf")
+	case "dark":
+		m.darkUntil = max(m.darkUntil, now+sec*time.Duration(rapid.IntRange(1, 600).Draw(t, "dark")))
+		until = m.darkUntil
+	case "hot":
+		m.hotAt = now + sec*time.Duration(rapid.IntRange(1, 60).Draw(t, "hot"))
+		until = m.hotAt + 60*sec
+	case "refuses":
+		m.refuses = rapid.IntRange(1, 5).Draw(t, "refuses")
 	}
+	s.disturbed = max(s.disturbed, until)
 }

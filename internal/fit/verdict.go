@@ -17,9 +17,8 @@ const (
 	untrimRest = 3600 * time.Second
 	// balkAfter raises or refusals in a row the device counts as stuck where it is.
 	balkAfter = 3
-	// mostOver is the most that measured watts may exceed a target and still be its overshoot (in
-	// thousandths); beyond it the target was not followed.
-	mostOver = 1300
+	// mostOver is the most that measured watts may exceed a target and still be its overshoot.
+	mostOver = overUnit * 13 / 10
 )
 
 // faults is what the device did not do as told.
@@ -108,7 +107,7 @@ func (d *Device) compare(r Reading) verdict {
 		return below
 	case d.open(d.command):
 		return done
-	case target > want+near || r.Watts*10_000 > want*d.learned.over*11:
+	case target > want+near || r.Watts*overUnit*10 > want*d.learned.over*11:
 		return above
 	case r.State != Hashing && r.State != Unknown:
 		return below
@@ -120,7 +119,8 @@ func (d *Device) compare(r Reading) verdict {
 	return done
 }
 
-// balks says that the device can't be counted on to take orders.
-func (d *Device) balks() bool {
-	return d.faults.stuck || d.faults.refusals >= balkAfter
+// balks says that the device can't be counted on to take orders. One that only refused them gets
+// another chance some time after its last rest.
+func (d *Device) balks(now time.Duration) bool {
+	return d.faults.stuck || d.faults.refusals >= balkAfter && now < d.faults.writeAt+refusedLongest
 }
