@@ -53,22 +53,15 @@ func (p *path) moving(t time.Duration) bool {
 // end is the level everything settles at.
 func (p *path) end() float64 { return p.knots[len(p.knots)-1].level }
 
-// replace forgets what was coming after t and puts the given knots there, which are in order
-// of time and none before t.
+// replace forgets what was coming after t and puts the given knots there, each later than the
+// one before and all later than t.
 func (p *path) replace(t time.Duration, next ...knot) {
 	now := p.level(t)
 	keep := len(p.knots)
 	for keep > 0 && p.knots[keep-1].at >= t {
 		keep--
 	}
-	p.knots = append(p.knots[:keep], knot{t, now})
-	for _, k := range next {
-		if last := &p.knots[len(p.knots)-1]; k.at <= last.at {
-			// A step of zero length would be a jump; the shortest ramp is a millisecond.
-			k.at = last.at + time.Millisecond
-		}
-		p.knots = append(p.knots, k)
-	}
+	p.knots = append(append(p.knots[:keep], knot{t, now}), next...)
 	p.prune(t)
 }
 
