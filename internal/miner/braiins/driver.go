@@ -41,6 +41,8 @@ type Driver struct {
 	status state
 	// configured is the target the machine was told last, by anyone; nil where not known.
 	configured *int64
+	// Ramp times, seconds: as configured, and the default for where they are not.
+	rampUp, rampDown, usualRamp wire.Number
 
 	readings    int
 	faults      []string
@@ -80,6 +82,8 @@ func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 		return miner.Identity{}, err
 	}
 	d.capabilities = capabilitiesOf(who, limits)
+	d.usualRamp = limits.Hashboards.QuickRamping.Default
+	d.setTimings()
 	return miner.Identity{
 		Firmware:        miner.BraiinsOS,
 		FirmwareVersion: string(who.Version.Current),
@@ -97,18 +101,13 @@ func notThis(err error) error {
 	return err
 }
 
-// Capabilities are known after Identify.
+// Capabilities are known after Identify; timings follow the ramp times of later readings.
 func (d *Driver) Capabilities() miner.Capabilities { return d.capabilities }
 
 func capabilitiesOf(who details, limits constraints) miner.Capabilities {
 	c := miner.Capabilities{
 		Sleep:         true,
 		ResidualWatts: residualWatts,
-		// Nobody has published how long these take; with quick ramping on they are seconds. A machine
-		// that is slower is covered: it is judged by what is measured and by its target (rule L5).
-		SleepTiming: miner.Timing{Typical: 5 * time.Second, Worst: 10 * time.Second},
-		WakeTiming:  miner.Timing{Typical: 15 * time.Second, Worst: 30 * time.Second},
-		TrimTiming:  miner.Timing{Typical: 10 * time.Second, Worst: 20 * time.Second},
 	}
 	target := limits.Tuner.PowerTarget
 	least, most := target.Min.Watt.Watts(), target.Max.Watt.Watts()
@@ -128,6 +127,28 @@ func capabilitiesOf(who details, limits constraints) miner.Capabilities {
 		c.NameplateTHs = *ths
 	}
 	return c
+}
+
+// longestRamp is the longest quick ramp the API takes.
+const longestRamp = 600 * time.Second
+
+// setTimings works out how long the machine takes. Nobody has published that; these are assumptions, made
+// longer where the machine's own ramp times are longer. A machine that is slower still is covered: it is
+// judged by what is measured and by its target (rule L5).
+func (d *Driver) setTimings() {
+	ramp := func(configured wire.Number) time.Duration {
+		if s := seconds(configured, d.usualRamp); s != nil {
+			return min(*s, longestRamp)
+		}
+		return 0
+	}
+	up, down := ramp(d.rampUp), ramp(d.rampDown)
+	timing := func(ramp, typical, worst time.Duration) miner.Timing {
+		return miner.Timing{Typical: max(typical, ramp+typical/2), Worst: max(worst, ramp+worst/2)}
+	}
+	d.capabilities.SleepTiming = timing(down, 5*time.Second, 10*time.Second)
+	d.capabilities.WakeTiming = timing(up, 15*time.Second, 30*time.Second)
+	d.capabilities.TrimTiming = timing(max(up, down), 10*time.Second, 20*time.Second)
 }
 
 // Read takes a reading in three requests, and every fourth time one more for what changes slowly.
@@ -231,6 +252,8 @@ func (d *Driver) readConfigured(ctx context.Context) error {
 	if watts := found.Tuner.PowerTarget.Watt.Watts(); watts != nil {
 		d.configured = watts
 	}
+	d.rampUp, d.rampDown = found.Hashboards.RampUpS, found.Hashboards.RampDownS
+	d.setTimings()
 	return nil
 }
 

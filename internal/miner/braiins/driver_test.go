@@ -81,6 +81,53 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
+// Timings are never shorter than assumed, and longer where the machine ramps longer.
+func TestTimingsFollowRampTimes(t *testing.T) {
+	type worst struct{ Sleep, Wake, Trim time.Duration }
+	cases := map[string]struct {
+		constraints, configuration string
+		want                       worst
+	}{
+		"no ramp times": {want: worst{10 * time.Second, 30 * time.Second, 20 * time.Second}},
+		"the default is short": {
+			constraints: `{"hashboards_constraints":{"quick_ramping_time_s":{"default":5,"min":0,"max":600}}}`,
+			want:        worst{10 * time.Second, 30 * time.Second, 20 * time.Second},
+		},
+		"the default is long": {
+			constraints: `{"hashboards_constraints":{"quick_ramping_time_s":{"default":60,"min":0,"max":600}}}`,
+			want:        worst{65 * time.Second, 75 * time.Second, 70 * time.Second},
+		},
+		"configured": {
+			constraints:   `{"hashboards_constraints":{"quick_ramping_time_s":{"default":60}}}`,
+			configuration: `{"hashboard_config":{"quick_ramping_time_up_s":120,"quick_ramping_time_down_s":"2"}}`,
+			want:          worst{10 * time.Second, 135 * time.Second, 130 * time.Second},
+		},
+		"nonsense": {
+			configuration: `{"hashboard_config":{"quick_ramping_time_up_s":-4,"quick_ramping_time_down_s":1e12}}`,
+			want:          worst{10 * time.Second, 30 * time.Second, 20 * time.Second},
+		},
+		"longer than the API takes": {
+			configuration: `{"hashboard_config":{"quick_ramping_time_up_s":0,"quick_ramping_time_down_s":86400}}`,
+			want:          worst{605 * time.Second, 30 * time.Second, 610 * time.Second},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := s19xp()
+			if c.constraints != "" {
+				m.set("configuration/constraints", c.constraints)
+			}
+			if c.configuration != "" {
+				m.set("configuration/miner", c.configuration)
+			}
+			got := identified(t, m).Capabilities()
+			if diff := cmp.Diff(c.want, worst{got.SleepTiming.Worst, got.WakeTiming.Worst, got.TrimTiming.Worst}); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestReadAsRecorded(t *testing.T) {
 	m := s19xp()
 	d := identified(t, m)
@@ -358,5 +405,19 @@ func TestDeadlineIsObeyed(t *testing.T) {
 	}
 	if _, err := d.Read(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v is no context.Canceled", err)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	m := s19xp()
+	d := New(m.serve(b))
+	if _, err := d.Identify(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.Read(b.Context()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -134,14 +134,14 @@ func (m *machine) taken() []string {
 }
 
 // serve starts the machine and returns where it is.
-func (m *machine) serve(t *testing.T) miner.Target {
+func (m *machine) serve(t testing.TB) miner.Target {
 	t.Helper()
 	server := httptest.NewServer(m)
 	t.Cleanup(server.Close)
 	return targetOf(t, server.Listener.Addr().String())
 }
 
-func targetOf(t *testing.T, address string) miner.Target {
+func targetOf(t testing.TB, address string) miner.Target {
 	t.Helper()
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {

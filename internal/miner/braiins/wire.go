@@ -73,14 +73,23 @@ type constraints struct {
 			Default watt `json:"default"`
 		} `json:"power_target"`
 	} `json:"tuner_constraints"`
+	Hashboards struct {
+		QuickRamping struct {
+			Default wire.Number `json:"default"`
+		} `json:"quick_ramping_time_s"`
+	} `json:"hashboards_constraints"`
 }
 
-// configuration is read for the configured target only; it also holds pool credentials, which are left
-// where they are.
+// configuration is read for the configured target and ramp times only; it also holds pool credentials,
+// which are left where they are.
 type configuration struct {
 	Tuner struct {
 		PowerTarget watt `json:"power_target"`
 	} `json:"tuner"`
+	Hashboards struct {
+		RampUpS   wire.Number `json:"quick_ramping_time_up_s"`
+		RampDownS wire.Number `json:"quick_ramping_time_down_s"`
+	} `json:"hashboard_config"`
 }
 
 type cooling struct {
@@ -176,9 +185,8 @@ func minerState(status state, hashrate wire.Number, tuner tunerState) miner.Stat
 // seconds turns the first number that is set into a duration.
 func seconds(numbers ...wire.Number) *time.Duration {
 	for _, n := range numbers {
-		if s, ok := n.Int(); ok && s >= 0 && s < int64(1<<33) {
-			d := time.Duration(s) * time.Second
-			return &d
+		if d := n.Seconds(); d != nil {
+			return d
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
@@ -104,7 +105,16 @@ func recognise(parent context.Context, t miner.Target, ports map[string]int) (*e
 		return nil, fmt.Errorf("recognising %s: %w", t.Address, err)
 	}
 	if !reachable {
-		return nil, fmt.Errorf("recognising %s: %w", t.Address, errors.Join(errs...))
+		return nil, fmt.Errorf("recognising %s: %w: %s", t.Address, miner.ErrUnreachable, words(errs))
 	}
-	return nil, fmt.Errorf("recognising %s: %w: %v", t.Address, miner.ErrNotThisFirmware, errors.Join(errs...))
+	return nil, fmt.Errorf("recognising %s: %w: %s", t.Address, miner.ErrNotThisFirmware, words(errs))
+}
+
+// words puts errors into one line.
+func words(errs []error) string {
+	var all []string
+	for _, err := range errs {
+		all = append(all, err.Error())
+	}
+	return strings.Join(all, "; ")
 }

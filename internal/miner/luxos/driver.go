@@ -39,11 +39,13 @@ type Driver struct {
 	capabilities miner.Capabilities
 
 	release string
+	// plate is the configuration as first read: what it says of the model.
+	plate config
 	// last is the configuration as last read.
 	last     config
 	profiles []profile
-	// atmMax is the profile that automatic tuning stays under; empty is none.
-	atmMax wire.Text
+	// atm is what bounds automatic tuning.
+	atm atmSetting
 	// separate is set once the machine was found not to take joined commands.
 	separate bool
 	// toldToSleep is what was commanded last.
@@ -86,7 +88,7 @@ func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 		return miner.Identity{}, err
 	}
 	now := c.Config.First()
-	d.last = now
+	d.plate, d.last = now, now
 	d.release = cmp.Or(releaseOf(string(v.Status.description())), string(who.LUXminer), string(who.Miner))
 	d.learn()
 	return miner.Identity{
@@ -133,23 +135,24 @@ func (d *Driver) learn() {
 		WakeTiming:  miner.Timing{Typical: 10 * time.Second, Worst: 60 * time.Second},
 		TrimTiming:  miner.Timing{Typical: 20 * time.Second, Worst: 60 * time.Second, Restarts: true},
 	}
-	if plate, ok := miner.NameplateOf(string(d.last.Model)); ok {
+	if plate, ok := miner.NameplateOf(string(d.plate.Model)); ok {
 		c.NameplateWatts, c.NameplateTHs = plate.Watts, plate.THs
 	}
 	// The default profile is the factory's output and draw by the vendor's word.
 	if usual := wattsOf(d.profiles, "default"); usual != nil {
 		c.NameplateWatts = max(c.NameplateWatts, *usual)
 	}
-	if ths := d.last.NameplateTHS.Scaled(1); ths != nil && *ths > 0 {
+	if ths := d.plate.NameplateTHS.Scaled(1); ths != nil && *ths > 0 {
 		c.NameplateTHs = *ths
 	}
 	if !d.last.ATM.Value {
 		c.Modes = modes(d.profiles)
-	} else if most := d.atmCeiling(); most.Watts.Watts() != nil && *most.Watts.Watts() > c.NameplateWatts {
+	} else {
 		// Only on and off are left, and on means whatever automatic tuning makes of it.
-		c.NameplateWatts = *most.Watts.Watts()
-		if ths := most.Hashrate.Scaled(1); ths != nil {
-			c.NameplateTHs = *ths
+		most := d.atmCeiling()
+		if limit := larger(most.Watts.Watts(), d.atm.PowerLimit.Watts()); limit != nil && *limit > c.NameplateWatts {
+			c.NameplateWatts = *limit
+			c.NameplateTHs = max(c.NameplateTHs, most.Hashrate.Value)
 		}
 	}
 	d.capabilities = c
@@ -167,7 +170,9 @@ func (d *Driver) readProfiles(ctx context.Context) error {
 	if err != nil {
 		return onlyIfSilent(err)
 	}
-	d.profiles = p.Profiles[:min(len(p.Profiles), maxProfiles)]
+	if len(p.Profiles) > 0 { // a machine on its way up may list none yet
+		d.profiles = p.Profiles[:min(len(p.Profiles), maxProfiles)]
+	}
 	return nil
 }
 
@@ -176,7 +181,7 @@ func (d *Driver) readATM(ctx context.Context) error {
 	if err != nil {
 		return onlyIfSilent(err)
 	}
-	d.atmMax = a.ATM.First().MaxProfile
+	d.atm = a.ATM.First()
 	return nil
 }
 

@@ -3,6 +3,7 @@ package luxos
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -244,6 +245,14 @@ func TestReadStates(t *testing.T) {
 		"ATM on, bounded": {func(m *machine) {
 			m.with("config", `"IsAtmEnabled":false`, `"IsAtmEnabled":true`).with("atm", `"MaxProfile":""`, `"MaxProfile":"390MHz"`)
 		}, false, want{miner.Hashing, 1188, 1613, miner.Estimate}},
+		"ATM on, bounded by a step": {func(m *machine) {
+			m.with("config", `"IsAtmEnabled":false`, `"IsAtmEnabled":true`).
+				with("atm", `"MaxProfile":""`, `"MaxProfile":"-8","MaxProfileStep":"-8"`)
+		}, false, want{miner.Hashing, 1188, 1613, miner.Estimate}},
+		"ATM on, with power targeting": {func(m *machine) {
+			m.with("config", `"IsAtmEnabled":false`, `"IsAtmEnabled":true,"IsPowerTargetEnabled":true`).
+				with("atm", `"MaxProfile":""`, `"MaxProfile":"default","MaxProfileStep":"0","PowerLimit":3500,"PowerMin":2800,"PowerTarget":3320`)
+		}, false, want{miner.Hashing, 3320, 3500, miner.Estimate}},
 		"a profile it does not list": {func(m *machine) {
 			m.with("config", `"Profile":"290MHz"`, `"Profile":"custom"`)
 		}, false, want{miner.Hashing, 0, 3611, miner.Estimate}},
@@ -280,6 +289,40 @@ func TestReadStates(t *testing.T) {
 	}
 }
 
+// What is known of a machine is not lost when it says less for a while.
+func TestCapabilitiesOutliveGaps(t *testing.T) {
+	m := s19kpro().with("profiles", `"Watts":2808`, `"Watts":2700`) // under the model's nameplate
+	d := identified(t, m)
+	want := d.Capabilities()
+	m.mu.Lock()
+	m.bodies["profiles"] = `"PROFILES":[]`
+	m.bodies["config"] = `"CONFIG":[{"CurtailMode":"None","Profile":"290MHz"}]`
+	m.mu.Unlock()
+	for range 2 * slowEvery {
+		if _, err := d.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, d.Capabilities()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Switching automatic tuning on takes the profiles away, and off gives them back.
+func TestCapabilitiesFollowATM(t *testing.T) {
+	m := s19kpro()
+	d := identified(t, m)
+	for _, on := range []bool{true, false} {
+		m.with("config", fmt.Sprintf(`"IsAtmEnabled":%v`, !on), fmt.Sprintf(`"IsAtmEnabled":%v`, on))
+		if _, err := d.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if c := d.Capabilities(); (len(c.Modes) == 0) != on || (c.NameplateWatts == 3611) != on {
+			t.Errorf("ATM %v: %d modes, nameplate %d W", on, len(c.Modes), c.NameplateWatts)
+		}
+	}
+}
+
 func TestFaultsFromSystemStatus(t *testing.T) {
 	m := s19kpro().with("config", `"SystemStatus":"Normal"`, `"SystemStatus":"PSU Failure\u0007"`)
 	r, err := identified(t, m).Read(t.Context())
@@ -310,5 +353,19 @@ func TestDeadlineIsObeyed(t *testing.T) {
 	_, err = New(miner.Target{Address: at.Addr(), Port: int(at.Port())}).Read(ctx)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v is no context.Canceled", err)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	m := s19kpro()
+	d := New(m.serve(b))
+	if _, err := d.Identify(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.Read(b.Context()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -58,7 +58,7 @@ func profiles290() string {
 	{"Profile Name":"690MHz","Frequency":690,"Hashrate":138.3,"Watts":3611,"Voltage":13.9,"Step":"4","IsTuned":false,"IsDynamic":true}]`
 }
 
-func (m *machine) serve(t *testing.T) miner.Target {
+func (m *machine) serve(t testing.TB) miner.Target {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
 	"github.com/counterweight-dev/counterweight/internal/miner/wire"
@@ -30,6 +29,7 @@ func (d *Driver) reading(now look) miner.Reading {
 		TargetWatts:  d.told,
 		Mode:         string(now.config.Profile),
 		TemperatureC: d.temperature,
+		Uptime:       now.summary.Elapsed.Seconds(),
 		Faults:       faults(now.config),
 	}
 	if r.Watts != nil {
@@ -37,10 +37,6 @@ func (d *Driver) reading(now look) miner.Reading {
 		if now.power.PSU.Value {
 			r.WattsSource = miner.PSU
 		}
-	}
-	if s, ok := now.summary.Elapsed.Int(); ok && s >= 0 && s < int64(1<<33) {
-		uptime := time.Duration(s) * time.Second
-		r.Uptime = &uptime
 	}
 	d.setTargets(&r, now.config)
 	return r
@@ -103,12 +99,14 @@ func (d *Driver) state(now look) miner.State {
 	}
 }
 
-// setTargets fills in the watts of the profile in force, and the most that automatic tuning or power
-// targeting may move to by itself.
+// setTargets fills in the watts of the profile in force, and the most that automatic tuning may move to by
+// itself.
 func (d *Driver) setTargets(r *miner.Reading, now config) {
 	inForce := wattsOf(d.profiles, now.Profile)
-	if now.PowerTarget.Value {
-		inForce = larger(inForce, larger(now.ActualTarget.Watts(), now.IdealTarget.Watts()))
+	if now.PowerTarget.Value { // then profiles are names for watts, and any watts can be set
+		for _, target := range []wire.Number{now.ActualTarget, now.IdealTarget, d.atm.PowerTarget} {
+			inForce = larger(inForce, target.Watts())
+		}
 	}
 	if r.TargetWatts == nil {
 		r.TargetWatts = inForce
@@ -122,16 +120,16 @@ func (d *Driver) setTargets(r *miner.Reading, now config) {
 		r.Ceiling = highest(d.profiles) // in a profile that it does not list
 	}
 	if now.ATM.Value {
-		r.Ceiling = larger(inForce, d.atmCeiling().Watts.Watts())
+		r.Ceiling = larger(inForce, larger(d.atmCeiling().Watts.Watts(), d.atm.PowerLimit.Watts()))
 	}
 }
 
-// atmCeiling is the hungriest profile that automatic tuning may choose: its own limit where it names
-// one, else the hungriest of all.
+// atmCeiling is the hungriest profile that automatic tuning may choose: its own limit, by name or by step,
+// where it has one, else the hungriest of all.
 func (d *Driver) atmCeiling() profile {
 	var most profile
 	for _, p := range d.profiles {
-		if p.Name == d.atmMax && d.atmMax != "" {
+		if d.atm.MaxProfile != "" && (p.Name == d.atm.MaxProfile || d.atm.MaxStep.Set && p.Step == d.atm.MaxStep) {
 			return p
 		}
 		if p.Watts.Value > most.Watts.Value {

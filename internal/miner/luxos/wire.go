@@ -145,8 +145,13 @@ type profileSet struct {
 	Profile wire.Text `json:"Profile"`
 }
 
+// atmSetting is what bounds automatic tuning. MaxProfile is a name or a relative step; the watts are there
+// on models with power targeting only.
 type atmSetting struct {
-	MaxProfile wire.Text `json:"MaxProfile"`
+	MaxProfile  wire.Text   `json:"MaxProfile"`
+	MaxStep     wire.Number `json:"MaxProfileStep"`
+	PowerLimit  wire.Number `json:"PowerLimit"`
+	PowerTarget wire.Number `json:"PowerTarget"`
 }
 
 type boardTemps struct {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -69,6 +70,17 @@ func (n Number) Scaled(factor float64) *float64 {
 	}
 	value := n.Value * factor
 	return &value
+}
+
+// Seconds is the number as a duration of whole seconds; nil where it is unset, negative or longer than a
+// machine can have run.
+func (n Number) Seconds() *time.Duration {
+	const longest = 1 << 32
+	if !n.Set || n.Value < 0 || n.Value > longest {
+		return nil
+	}
+	d := time.Duration(n.Value) * time.Second
+	return &d
 }
 
 // Int is the number as an integer, and whether it is one.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -158,6 +159,21 @@ func TestWatts(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %d W, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for n, want := range map[Number]time.Duration{
+		{86461, true}: 86461 * time.Second, {2.9, true}: 2 * time.Second, {0, true}: 0,
+		{}: -1, {-4, true}: -1, {1e12, true}: -1,
+	} {
+		got := time.Duration(-1)
+		if d := n.Seconds(); d != nil {
+			got = *d
+		}
+		if got != want {
+			t.Errorf("%+v is %v, want %v", n, got, want)
 		}
 	}
 }
