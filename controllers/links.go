@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/counterweight-dev/counterweight/internal/lease"
-	"github.com/counterweight-dev/counterweight/internal/link"
 	"github.com/counterweight-dev/counterweight/internal/power"
 )
 
@@ -32,16 +31,23 @@ type peer struct {
 }
 
 // stream carries one agent's messages for as long as its pod lives, over as many connections as it
-// takes. Keep runs until ctx ends.
+// takes, until ctx ends. Open does not wait.
 type stream interface {
-	Keep(ctx context.Context, p peer, report func(lease.Report), orders *link.Outbox)
+	Open(ctx context.Context, p peer, report func(lease.Report)) outbox
+}
+
+// outbox takes what is to leave for one agent; putting never blocks.
+type outbox interface {
+	PutHello(m lease.Hello)
+	PutLease(m lease.Lease)
 }
 
 // agentLink is one agent: its ledger side and its stream.
 type agentLink struct {
 	peer
 	issuer   *lease.Issuer
-	orders   *link.Outbox
+	orders   outbox
+	opened   int // streams so far: reports of older ones do not count
 	stop     context.CancelFunc
 	raisedAt time.Time
 	runAt    time.Time // when the current run was first met
@@ -116,20 +122,16 @@ func (a *agentLink) halt() {
 // the agent.
 func (l *links) start(ctx context.Context, a *agentLink) {
 	streamCtx, stop := context.WithCancel(ctx)
-	a.stop, a.orders = stop, link.NewOutbox()
-	orders := a.orders
-	p := a.peer
-	go l.stream.Keep(streamCtx, p, func(r lease.Report) {
-		if streamCtx.Err() == nil {
-			l.report(a, orders, r)
-		}
-	}, orders)
+	a.stop = stop
+	a.opened++
+	number := a.opened
+	a.orders = l.stream.Open(streamCtx, a.peer, func(r lease.Report) { l.report(a, number, r) })
 }
 
 // report takes in one report and introduces the leader where the agent does not know it yet.
-func (l *links) report(a *agentLink, orders *link.Outbox, r lease.Report) {
+func (l *links) report(a *agentLink, number int, r lease.Report) {
 	l.mu.Lock()
-	if a.orders != orders {
+	if a.opened != number || a.stop == nil {
 		l.mu.Unlock()
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,7 +31,7 @@ const settleIn = 30 * time.Second
 type PowerBudgetReconciler struct {
 	client.Client
 	Clock  func() time.Time
-	Events events.EventRecorder
+	Events recorder
 	board  *board
 	wrote  map[string]time.Time
 }

@@ -53,21 +53,21 @@ func ClientOptions() client.Options {
 func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	b := newBoard()
 	ca := &authority{client: mgr.GetClient(), namespace: o.Namespace, clock: time.Now}
-	recorder := mgr.GetEventRecorder(productName)
+	events := mgr.GetEventRecorder(productName)
 	heartbeat := heartbeats(mgr.GetAPIReader())
 	site := &SiteReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Table: o.Table, Clock: time.Now, Events: recorder,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Table: o.Table, Clock: time.Now, Events: events,
 		Leader: o.Leader, Heartbeat: heartbeat, Depose: o.Depose, board: b, base: ctx,
 		Stream: &grpcStreams{tls: ca.config, leader: o.Leader, log: mgr.GetLogger().WithName("streams")},
 	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		site,
-		&PowerBudgetReconciler{Client: mgr.GetClient(), Clock: time.Now, Events: recorder, board: b},
+		&PowerBudgetReconciler{Client: mgr.GetClient(), Clock: time.Now, Events: events, board: b},
 		&MinerPoolReconciler{
-			Client: mgr.GetClient(), Clock: time.Now, Events: recorder, Image: o.AgentImage, authority: ca, board: b,
+			Client: mgr.GetClient(), Clock: time.Now, Events: events, Image: o.AgentImage, authority: ca, board: b,
 		},
-		&CurtailmentReconciler{Client: mgr.GetClient(), Clock: time.Now, Events: recorder, board: b},
-		&ClaimReconciler{Client: mgr.GetClient(), Events: recorder},
+		&CurtailmentReconciler{Client: mgr.GetClient(), Clock: time.Now, Events: events, board: b},
+		&ClaimReconciler{Client: mgr.GetClient(), Events: events},
 		&AgentPodReconciler{Client: mgr.GetClient(), Clock: time.Now, Heartbeat: heartbeat},
 	} {
 		if err := c.SetupWithManager(mgr); err != nil {

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,7 +37,7 @@ type SiteReconciler struct {
 	Live   client.Reader
 	Table  *gate.Table
 	Clock  func() time.Time
-	Events events.EventRecorder
+	Events recorder
 	Leader leader
 	Stream stream
 	// Heartbeat is when a node last renewed its lease.

@@ -242,18 +242,48 @@ func (s *snapshot) poolsOf(l *links, priors map[string]map[string]string) {
 		if p.Spec.FloorWatts != nil {
 			pool.Floor = power.Watts(p.Spec.FloorWatts.Value())
 		}
-		pool.GraceUntil = l.began.Add(leaseOf(byName[p.Spec.Budget]))
 		s.site.Pools = append(s.site.Pools, pool)
 	}
-	s.peersOf(priors)
+	expected := s.peersOf(priors)
 	s.agents = l.view(s.now)
 	sort.Slice(s.agents, func(a, b int) bool { return s.agents[a].key < s.agents[b].key })
 	for i := range s.agents {
 		a := &s.agents[i]
 		a.agent.Budget = budget[a.agent.Pool]
 		s.site.Agents = append(s.site.Agents, a.agent)
-		s.graceFor(a, byName)
 	}
+	for i := range s.site.Pools {
+		p := &s.site.Pools[i]
+		p.GraceUntil = s.grace(p.Key, expected[p.Key], l.began, leaseOf(byName[p.Budget]))
+	}
+}
+
+// discovery is how long an agent's run may take to find its devices, from when it was first met.
+const discovery = 10 * time.Second
+
+// grace is until when a pool's unfound watts bar raises and admissions and shed nobody (L4): until every
+// agent has had time to find its devices, and at most leaseSeconds from a takeover or an agent's restart.
+func (s *snapshot) grace(pool string, expected int, began time.Time, lease time.Duration) time.Time {
+	latest, found, known := began, began, 0
+	for i := range s.agents {
+		a := &s.agents[i]
+		if a.agent.Pool != pool {
+			continue
+		}
+		if a.since.After(latest) {
+			latest = a.since
+		}
+		if a.known {
+			known++
+			if at := a.since.Add(discovery); at.After(found) {
+				found = at
+			}
+		}
+	}
+	if known >= expected {
+		return found
+	}
+	return latest.Add(lease)
 }
 
 func leaseOf(b *powerv1.PowerBudget) time.Duration {
@@ -263,22 +293,10 @@ func leaseOf(b *powerv1.PowerBudget) time.Duration {
 	return time.Duration(powerv1.OrZero(b.Spec.LeaseSeconds, powerv1.DefaultLeaseSeconds)) * time.Second
 }
 
-// graceFor gives a pool time to find its devices again after an agent restarted: what is not found yet
-// bars raises and admissions meanwhile, and sheds nobody (L4).
-func (s *snapshot) graceFor(a *agentView, byName map[string]*powerv1.PowerBudget) {
-	for i := range s.site.Pools {
-		p := &s.site.Pools[i]
-		if p.Key != a.agent.Pool || a.since.IsZero() {
-			continue
-		}
-		if until := a.since.Add(leaseOf(byName[p.Budget])); until.After(p.GraceUntil) {
-			p.GraceUntil = until
-		}
-	}
-}
-
-// peersOf lists the agent pods of every pool with what each is to mind.
-func (s *snapshot) peersOf(priors map[string]map[string]string) {
+// peersOf lists the agent pods of every pool with what each is to mind, and answers how many agents each
+// pool should have.
+func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[string]int) {
+	expected = map[string]int{}
 	type shardsOf struct {
 		pool   *powerv1.MinerPool
 		shards [][]string
@@ -291,7 +309,9 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) {
 			continue
 		}
 		per := int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent))
-		byPool[client.ObjectKeyFromObject(p)] = shardsOf{p, shards(spans, per)}
+		of := shardsOf{p, shards(spans, per)}
+		byPool[client.ObjectKeyFromObject(p)] = of
+		expected[client.ObjectKeyFromObject(p).String()] = len(of.shards)
 	}
 	for i := range s.pods {
 		pod := &s.pods[i]
@@ -311,6 +331,7 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) {
 		}
 		s.peers = append(s.peers, p)
 	}
+	return expected
 }
 
 func assignmentOf(p *powerv1.MinerPool, ranges []string) lease.Assignment {

@@ -23,10 +23,11 @@ type grpcStreams struct {
 	log    logr.Logger
 }
 
-// Keep holds a stream to one agent until ctx ends. A stream that ends is told once, at a level for
+// Open holds a stream to one agent until ctx ends. A stream that ends is told once, at a level for
 // debugging: what matters to a person is the pool's condition.
-func (g *grpcStreams) Keep(ctx context.Context, p peer, report func(lease.Report), orders *link.Outbox) {
-	link.Keep(ctx, link.Options{
+func (g *grpcStreams) Open(ctx context.Context, p peer, report func(lease.Report)) outbox {
+	orders := link.NewOutbox()
+	go link.Keep(ctx, link.Options{
 		Address:    net.JoinHostPort(p.ip, strconv.Itoa(agentPort)),
 		ServerName: link.ServerName(p.pool.Namespace, p.pool.Name),
 		PodUID:     string(p.podUID), TLS: g.tls(), OnReport: report, Orders: orders,
@@ -37,4 +38,5 @@ func (g *grpcStreams) Keep(ctx context.Context, p peer, report func(lease.Report
 			return nil
 		},
 	}, func(err error) { g.log.V(1).Info("Stream to an agent ended", "agent", p.key, "reason", err.Error()) })
+	return orders
 }
