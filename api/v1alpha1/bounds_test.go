@@ -3,8 +3,6 @@ package v1alpha1_test
 import (
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -29,9 +27,7 @@ func readCRD(t *testing.T, file string) apiextensionsv1.CustomResourceDefinition
 
 // boundsOf lists the constraints of a schema and of those within it.
 func boundsOf(kind, field string, schema apiextensionsv1.JSONSchemaProps) []bound {
-	if slices.ContainsFunc(foreign, func(prefix string) bool {
-		return field != "" && strings.HasPrefix(field+".", prefix) && !strings.HasPrefix(prefix, field+".")
-	}) {
+	if isForeign(field) {
 		return rulesOf(kind, field, schema)
 	}
 	bounds := append(rulesOf(kind, field, schema), numbersOf(kind, field, schema)...)
