@@ -81,7 +81,7 @@ func TestReadingsRollUp(t *testing.T) {
 	budget(t, l, "orphan", "limitWatts: 9, parent: nobody")
 	budget(t, l, "loop-a", "limitWatts: 9, parent: loop-b")
 	budget(t, l, "loop-b", "limitWatts: 9, parent: loop-a")
-	cfg := Config{BaseWatts: map[string]int64{"site": 10, "row": 1}}
+	cfg := Config{BaseWatts: map[string]int64{"site": 10, "row": 1, "loop-a": 3}}
 	got := cfg.readings(moment{at: noon, mining: map[string]float64{"row": 39.6, "unwritten": 5}, ai: map[string]int64{"hall": 7}}, l)
 	limit := func(n int64) *int64 { return &n }
 	want := map[string]Reading{
@@ -89,8 +89,8 @@ func TestReadingsRollUp(t *testing.T) {
 		"hall":      {Parent: "site", Limit: limit(60), Base: 1, Mining: 40, AI: 7},
 		"row":       {Parent: "hall", Limit: limit(50), Base: 1, Mining: 40},
 		"orphan":    {Parent: "nobody", Limit: limit(9)},
-		"loop-a":    {Parent: "loop-b", Limit: limit(9)},
-		"loop-b":    {Parent: "loop-a", Limit: limit(9)},
+		"loop-a":    {Parent: "loop-b", Limit: limit(9), Base: 3},
+		"loop-b":    {Parent: "loop-a", Limit: limit(9), Base: 3},
 		"unwritten": {Mining: 5},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -115,13 +115,12 @@ func withParent(r Reading, parent string) Reading {
 
 // ancestors of a budget, nearest first; parents that do not exist end it, and so does a cycle.
 func ancestors(name string, parents map[string]string) []string {
-	var out []string
+	path := []string{name}
 	for {
-		parent, known := parents[name]
-		if _, exists := parents[parent]; !known || parent == "" || !exists || slices.Contains(out, parent) {
-			return out
+		parent := parents[path[len(path)-1]]
+		if _, exists := parents[parent]; !exists || slices.Contains(path, parent) {
+			return path[1:]
 		}
-		out = append(out, parent)
-		name = parent
+		path = append(path, parent)
 	}
 }

@@ -1,0 +1,153 @@
+package judge
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/meter"
+)
+
+// series is the samples that hold watts, in order.
+type series struct {
+	run          Run
+	all          []meter.Sample
+	missing      int
+	firstMissing string
+	lastAt       time.Time
+	limit, peak  int64
+}
+
+func newSeries(run Run) *series {
+	s := &series{run: run}
+	for _, sample := range run.Samples {
+		if sample.At.After(run.End) {
+			continue
+		}
+		s.lastAt = sample.At
+		if sample.Missing != "" {
+			if s.missing++; s.missing == 1 {
+				s.firstMissing = sample.Missing
+			}
+			continue
+		}
+		s.all = append(s.all, sample)
+		roots := sample.Roots()
+		s.peak = max(s.peak, roots.Draw())
+		if roots.Limit != nil {
+			s.limit = max(s.limit, *roots.Limit)
+		}
+	}
+	return s
+}
+
+// lasts is how long sample i stands: until the next one.
+func (s *series) lasts(i int) float64 {
+	if i+1 < len(s.all) {
+		return s.all[i+1].At.Sub(s.all[i].At).Seconds()
+	}
+	if i > 0 {
+		return s.all[i].At.Sub(s.all[i-1].At).Seconds()
+	}
+	return 0
+}
+
+// from is the index of the first sample at or after t.
+func (s *series) from(t time.Time) int {
+	i, _ := slices.BinarySearchFunc(s.all, t, func(sample meter.Sample, t time.Time) int { return sample.At.Compare(t) })
+	return i
+}
+
+// over integrates draw over limit, by budget.
+func (s *series) over(r *Report) {
+	r.WattSecondsOver = map[string]float64{}
+	r.WattSecondsExcused = map[string]float64{}
+	for i, sample := range s.all {
+		for name, reading := range sample.Budgets {
+			ws := float64(reading.Over()) * s.lasts(i)
+			r.WattSecondsOver[name] += ws
+			if ws > 0 && s.excused(sample.At) {
+				r.WattSecondsExcused[name] += ws
+			}
+		}
+	}
+	for _, sums := range []map[string]float64{r.WattSecondsOver, r.WattSecondsExcused} {
+		for name := range sums {
+			sums[name] = round(sums[name])
+		}
+	}
+}
+
+func (s *series) excused(t time.Time) bool {
+	return slices.ContainsFunc(s.run.Steps, func(step Step) bool {
+		return step.Within > 0 && !t.Before(step.At) && t.Before(step.At.Add(step.Within))
+	})
+}
+
+func (s *series) overAll(from, to time.Time) float64 {
+	sum := 0.0
+	for i := s.from(from); i < len(s.all) && s.all[i].At.Before(to); i++ {
+		for _, reading := range s.all[i].Budgets {
+			sum += float64(reading.Over()) * s.lasts(i)
+		}
+	}
+	return round(sum)
+}
+
+// unannounced tells, for each step that excuses, when the draw was under every limit again.
+func (s *series) unannounced(r *Report) {
+	for _, step := range s.run.Steps {
+		if step.Within == 0 {
+			continue
+		}
+		end := step.At.Add(step.Within)
+		u := Unannounced{What: step.Label, AtSeconds: round(step.At.Sub(s.run.Zero).Seconds()), WattSecondsOver: s.overAll(step.At, end)}
+		for i := s.from(step.At); i < len(s.all) && s.all[i].At.Before(end); i++ {
+			for _, reading := range s.all[i].Budgets {
+				if reading.Over() > 0 {
+					u.MetAfterSeconds = round(s.all[i].At.Sub(step.At).Seconds() + s.lasts(i))
+				}
+			}
+		}
+		r.Unannounced = append(r.Unannounced, u)
+	}
+}
+
+func (s *series) curtailments(r *Report) {
+	for _, e := range s.run.Curtailments {
+		if !e.Start.Before(s.run.End) {
+			continue
+		}
+		c := Curtailment{Name: e.Name, Budget: e.Budget, NoticeSeconds: max(0, round(e.Start.Sub(e.Written).Seconds()))}
+		// An event written after its start can't be met before.
+		start := e.Start
+		if e.Written.After(start) {
+			start = e.Written
+		}
+		for i := s.from(start); i < len(s.all) && s.all[i].At.Before(e.End); i++ {
+			reading, ok := s.all[i].Budgets[e.Budget]
+			if !ok || reading.Limit == nil {
+				continue
+			}
+			c.LimitWatts = *reading.Limit
+			c.WattSecondsOver += float64(reading.Over()) * s.lasts(i)
+			if !c.Met && reading.Over() == 0 {
+				c.Met = true
+				c.MetAfterSeconds = met(i == s.from(start), s.all[i].At.Sub(start))
+			}
+		}
+		c.WattSecondsOver = round(c.WattSecondsOver)
+		r.Curtailments = append(r.Curtailments, c)
+	}
+}
+
+// met after so long; what the very first sample shows was so when it began.
+func met(first bool, after time.Duration) float64 {
+	if first {
+		return 0
+	}
+	return round(after.Seconds())
+}
+
+// round to what anyone would print.
+func round(x float64) float64 { return math.Round(x*100) / 100 }
