@@ -136,9 +136,9 @@ func TestReadAsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := miner.Reading{
-		State: miner.Hashing, HashrateTHs: pointer(114.2505), Watts: pointer[int64](2472), WattsSource: miner.Estimate,
-		TargetWatts: pointer[int64](3031), Effective: pointer[int64](2431), Ceiling: pointer[int64](3031),
-		Uptime: pointer(86461 * time.Second), Faults: []string{"PSU shutdown detected"},
+		State: miner.Hashing, HashrateTHs: new(114.2505), Watts: new(int64(2472)), WattsSource: miner.Estimate,
+		TargetWatts: new(int64(3031)), Effective: new(int64(2431)), Ceiling: new(int64(3031)),
+		Uptime: new(86461 * time.Second), Faults: []string{"PSU shutdown detected"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -160,5 +160,3 @@ func identified(t *testing.T, m *machine) *Driver {
 	m.taken()
 	return d
 }
-
-func pointer[T any](value T) *T { return &value }

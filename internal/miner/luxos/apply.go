@@ -19,18 +19,17 @@ func (d *Driver) Apply(ctx context.Context, s miner.Setting) error {
 	if err != nil {
 		return err
 	}
-	now, err := d.client.ask(ctx, "config", "")
+	before, err := d.now(ctx)
 	if err != nil {
 		return err
 	}
-	d.last = now.Config.First()
-	if target.Name == string(d.last.Profile) {
+	if target.Name == string(before.Profile) {
 		target = miner.Mode{} // nothing to change
 	}
-	if target.Name != "" && d.last.ATM.Value {
+	if target.Name != "" && before.ATM.Value {
 		return d.atmOwns(target.Name)
 	}
-	if s.Kind != miner.Sleep && target.Name == "" && !d.last.asleep() {
+	if s.Kind != miner.Sleep && target.Name == "" && !before.asleep() {
 		return nil // it is what it should be
 	}
 	sid, err := d.logon(ctx)
@@ -39,11 +38,24 @@ func (d *Driver) Apply(ctx context.Context, s miner.Setting) error {
 	}
 	defer d.logoff(ctx, sid)
 	if s.Kind == miner.Sleep {
-		d.toldToSleep = true
-		_, err := d.client.ask(ctx, "curtail", sid+",sleep")
-		return err
+		return d.sleep(ctx, sid)
 	}
-	return d.hash(ctx, sid, d.last, target)
+	return d.hash(ctx, sid, before, target)
+}
+
+// now reads the configuration that a command meets.
+func (d *Driver) now(ctx context.Context) (config, error) {
+	r, err := d.client.ask(ctx, "config", "")
+	if err == nil {
+		d.last = r.Config.First()
+	}
+	return d.last, err
+}
+
+func (d *Driver) sleep(ctx context.Context, sid string) error {
+	d.toldToSleep = true
+	_, err := d.client.ask(ctx, "curtail", sid+",sleep")
+	return err
 }
 
 func (d *Driver) atmOwns(profile string) error {
@@ -59,28 +71,38 @@ func (d *Driver) choose(s miner.Setting) (miner.Mode, error) {
 	case s.Kind == miner.Sleep, s.Kind == miner.HashMode && s.Mode == "":
 		return miner.Mode{}, nil
 	case s.Kind == miner.HashMode:
-		for _, mode := range offered {
-			if mode.Name == s.Mode {
-				return mode, nil
-			}
-		}
-		return miner.Mode{}, fmt.Errorf("%s: profile %q: %w: it is not among the %d it offers",
-			d.client.address, s.Mode, miner.ErrUnsupported, len(offered))
+		return d.byName(offered, s.Mode)
 	case s.Kind == miner.HashWatts && len(offered) > 0:
-		if s.Watts < offered[0].Watts {
-			return miner.Mode{}, fmt.Errorf("%s: target of %d W: %w: its profiles draw %d to %d W",
-				d.client.address, s.Watts, miner.ErrOutOfRange, offered[0].Watts, offered[len(offered)-1].Watts)
-		}
-		best := offered[0]
-		for _, mode := range offered {
-			if mode.Watts <= s.Watts {
-				best = mode
-			}
-		}
-		return best, nil
+		return d.byWatts(offered, s.Watts)
 	default:
 		return miner.Mode{}, fmt.Errorf("%s: setting %q: %w", d.client.address, s.Kind, miner.ErrUnsupported)
 	}
+}
+
+func (d *Driver) byName(offered []miner.Mode, name string) (miner.Mode, error) {
+	for _, mode := range offered {
+		if mode.Name == name {
+			return mode, nil
+		}
+	}
+	return miner.Mode{}, fmt.Errorf("%s: profile %q: %w: it is not among the %d it offers",
+		d.client.address, name, miner.ErrUnsupported, len(offered))
+}
+
+// byWatts takes the highest profile that draws no more than watts.
+func (d *Driver) byWatts(offered []miner.Mode, watts int64) (miner.Mode, error) {
+	lowest, highest := offered[0], offered[len(offered)-1]
+	if watts < lowest.Watts {
+		return miner.Mode{}, fmt.Errorf("%s: target of %d W: %w: its profiles draw %d to %d W",
+			d.client.address, watts, miner.ErrOutOfRange, lowest.Watts, highest.Watts)
+	}
+	best := lowest
+	for _, mode := range offered {
+		if mode.Watts <= watts {
+			best = mode
+		}
+	}
+	return best, nil
 }
 
 // hash sets the profile, where there is one to set, and wakes the machine. The profile goes first: woken

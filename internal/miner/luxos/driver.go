@@ -203,8 +203,7 @@ func (d *Driver) readTemperature(ctx context.Context) error {
 
 // onlyIfSilent forgives a machine that answers no to what a reading can do without.
 func onlyIfSilent(err error) error {
-	var no *refusal
-	if errors.As(err, &no) {
+	if _, no := errors.AsType[*refusal](err); no {
 		return nil
 	}
 	return err

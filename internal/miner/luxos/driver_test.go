@@ -141,9 +141,9 @@ func TestReadAsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := miner.Reading{
-		State: miner.Hashing, HashrateTHs: pointer(57.8031), Watts: pointer[int64](1051), WattsSource: miner.Estimate,
-		TargetWatts: pointer[int64](1188), Effective: pointer[int64](1188), Ceiling: pointer[int64](1188), Mode: "290MHz",
-		Uptime: pointer(7204 * time.Second), TemperatureC: pointer(52.25),
+		State: miner.Hashing, HashrateTHs: new(57.8031), Watts: new(int64(1051)), WattsSource: miner.Estimate,
+		TargetWatts: new(int64(1188)), Effective: new(int64(1188)), Ceiling: new(int64(1188)), Mode: "290MHz",
+		Uptime: new(7204 * time.Second), TemperatureC: new(52.25),
 	}
 	near := cmp.Comparer(func(a, b float64) bool { return a-b < 1e-9 && b-a < 1e-9 })
 	if diff := cmp.Diff(want, got, near); diff != "" {

@@ -102,7 +102,7 @@ func (m *machine) answer(conn net.Conn) {
 func (m *machine) reply(in request) string {
 	if strings.Contains(in.Command, "+") && !m.joinless {
 		var sections []string
-		for _, command := range strings.Split(in.Command, "+") {
+		for command := range strings.SplitSeq(in.Command, "+") {
 			sections = append(sections, fmt.Sprintf("%q:[%s]", command, m.reply(request{Command: command})))
 		}
 		return "{" + strings.Join(sections, ",") + `,"id":1}`
@@ -200,5 +200,3 @@ func identified(t *testing.T, m *machine) *Driver {
 	m.taken()
 	return d
 }
-
-func pointer[T any](value T) *T { return &value }

@@ -82,21 +82,29 @@ const hashingGHs = 100
 // state judges the machine by its curtail mode, hash rate and power supply together: a curtail mode alone
 // has been seen on machines that hash.
 func (d *Driver) state(now look) miner.State {
-	hashes := now.summary.GHs5s.Set && now.summary.GHs5s.Value >= hashingGHs
-	draws := now.power.Watts.Set && now.power.Watts.Value > awakeWatts
-	supplied := now.config.SupplyOn.Value || !now.config.SupplyOn.Set
 	switch {
 	case now.config.CurtailMode == "" && !now.summary.GHs5s.Set:
 		return miner.Unknown
-	case now.config.asleep() && !hashes && !(supplied && draws):
+	case now.config.asleep() && !now.hashes() && !now.powered():
 		return miner.Sleeping
-	case now.config.asleep() && (d.toldToSleep || !hashes):
+	case now.config.asleep() && (d.toldToSleep || !now.hashes()):
 		return miner.Stopping
-	case hashes:
+	case now.hashes():
 		return miner.Hashing
 	default:
 		return miner.Starting
 	}
+}
+
+func (l look) hashes() bool {
+	return l.summary.GHs5s.Set && l.summary.GHs5s.Value >= hashingGHs
+}
+
+// powered says that the boards are under power: the supply is not said to be off, and more is drawn than
+// any sleeping machine draws.
+func (l look) powered() bool {
+	off := l.config.SupplyOn.Set && !l.config.SupplyOn.Value
+	return !off && l.power.Watts.Set && l.power.Watts.Value > awakeWatts
 }
 
 // setTargets fills in the watts of the profile in force, and the most that automatic tuning may move to by

@@ -71,18 +71,27 @@ type scanner struct {
 
 func (s *scanner) step(c byte) {
 	switch {
-	case s.escaped:
-		s.escaped = false
-	case s.inString && c == '\\':
-		s.escaped = true
-	case c == '"' && s.depth > 0:
-		s.inString = !s.inString
 	case s.inString:
+		s.within(c)
+	case c == '"' && s.depth > 0:
+		s.inString = true
 	case c == '{' || c == '[':
 		s.started = true
 		s.depth++
 	case (c == '}' || c == ']') && s.depth > 0:
 		s.depth--
 		s.complete = s.depth == 0
+	}
+}
+
+// within is one byte of a string.
+func (s *scanner) within(c byte) {
+	switch {
+	case s.escaped:
+		s.escaped = false
+	case c == '\\':
+		s.escaped = true
+	case c == '"':
+		s.inString = false
 	}
 }
