@@ -6,9 +6,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
 gen() { go tool -modfile=hack/tools/go.mod controller-gen "$@"; }
+crds=$(mktemp -d)
+trap 'rm -rf "$crds"' EXIT
 
-# CRDs of kinds that are no more would stay behind.
-rm -f config/crd/bases/power.counterweight.dev_*.yaml
 gen object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
-gen crd paths=./api/v1alpha1 output:crd:dir=config/crd/bases
+gen crd paths=./api/v1alpha1 output:crd:dir="$crds"
+mkdir -p config/crd/bases
+# Files of kinds that are no more go.
+rm -f config/crd/bases/*.yaml
+cp "$crds"/*.yaml config/crd/bases/
+rm -rf api/v1alpha1/applyconfiguration
 gen applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1

@@ -104,8 +104,9 @@ type CurtailmentEventStatus struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	BaselineWatts *resource.Quantity `json:"baselineWatts,omitempty"`
 
-	// deliveredWatts is how far below the baseline the draw came, 0 where it did
-	// not.
+	// deliveredWatts is by how much the draw was below baselineWatts, as
+	// recorded when the event was met and again when it ended; 0 where it was
+	// not below.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString

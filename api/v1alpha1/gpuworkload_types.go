@@ -94,8 +94,8 @@ type GPUWorkloadSpec struct {
 	// wattsPerPod is the most one pod of this workload draws: accelerators,
 	// CPUs, fans and its share of the node. Whole watts, e.g. 10.2k. The larger
 	// of this and the operator's accelerator table counts, unless the budget
-	// says declaredWatts: Trusted. Left out, with wattsPerAccelerator too: the
-	// table.
+	// says declaredWatts: Trusted. If wattsPerAccelerator is left out too, the
+	// table counts.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
@@ -104,8 +104,10 @@ type GPUWorkloadSpec struct {
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).asInteger() >= 0 && quantity(string(self)).asInteger() <= 1000000000000",message="wattsPerPod must be whole watts from 0 to 1T, e.g. 10.2k"
 	WattsPerPod *resource.Quantity `json:"wattsPerPod,omitempty"`
 
-	// wattsPerAccelerator is the same per accelerator a pod asks for. Whole
-	// watts, e.g. 1.3k.
+	// wattsPerAccelerator is the most one pod draws for each accelerator it asks
+	// for, its share of the node included: 1.3k and eight accelerators make
+	// 10.4k. Whole watts, e.g. 1.3k. Set instead of wattsPerPod, never beside
+	// it.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString

@@ -186,9 +186,9 @@ type MinerPoolSpec struct {
 	DevicesPerAgent int32 `json:"devicesPerAgent,omitempty"`
 
 	// ratedWatts is the most this pool can draw, by nameplate or breaker: an
-	// upper bound, never an average. What of it no device found accounts for
-	// counts as drawn, so a value too high leaves watts unused and a value too
-	// low is unsafe. Whole watts, e.g. 3600k.
+	// upper bound, never an average. Watts of it that no device found accounts
+	// for are counted as drawn, so too high a value leaves watts unused and too
+	// low a value is unsafe. Whole watts, from 1, e.g. 3600k.
 	// +required
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
@@ -299,7 +299,7 @@ type MinerPoolStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,shortName=mpool,categories=counterweight
 // +kubebuilder:printcolumn:name="Budget",type=string,JSONPath=`.spec.budget`
-// +kubebuilder:printcolumn:name="Control",type=string,JSONPath=`.spec.control`,priority=1,description="Empty is Manage"
+// +kubebuilder:printcolumn:name="Control",type=string,JSONPath=`.spec.control`,description="Manage if empty; Observe commands nothing"
 // +kubebuilder:printcolumn:name="Agents",type=integer,JSONPath=`.status.agents`,description="Mining pods"
 // +kubebuilder:printcolumn:name="Devices",type=integer,JSONPath=`.status.devices.total`,description="Devices found"
 // +kubebuilder:printcolumn:name="Hashing",type=integer,JSONPath=`.status.devices.hashing`

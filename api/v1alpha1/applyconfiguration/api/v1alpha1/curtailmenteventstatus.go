@@ -27,8 +27,9 @@ type CurtailmentEventStatusApplyConfiguration struct {
 	State *apiv1alpha1.CurtailmentState `json:"state,omitempty"`
 	// baselineWatts is what the budget drew before the event's shedding began.
 	BaselineWatts *resource.Quantity `json:"baselineWatts,omitempty"`
-	// deliveredWatts is how far below the baseline the draw came, 0 where it did
-	// not.
+	// deliveredWatts is by how much the draw was below baselineWatts, as
+	// recorded when the event was met and again when it ended; 0 where it was
+	// not below.
 	DeliveredWatts *resource.Quantity `json:"deliveredWatts,omitempty"`
 	// metAt is when the draw was first under the event's limit.
 	MetAt *metav1.Time `json:"metAt,omitempty"`

@@ -34,11 +34,13 @@ type GPUWorkloadSpecApplyConfiguration struct {
 	// wattsPerPod is the most one pod of this workload draws: accelerators,
 	// CPUs, fans and its share of the node. Whole watts, e.g. 10.2k. The larger
 	// of this and the operator's accelerator table counts, unless the budget
-	// says declaredWatts: Trusted. Left out, with wattsPerAccelerator too: the
-	// table.
+	// says declaredWatts: Trusted. If wattsPerAccelerator is left out too, the
+	// table counts.
 	WattsPerPod *resource.Quantity `json:"wattsPerPod,omitempty"`
-	// wattsPerAccelerator is the same per accelerator a pod asks for. Whole
-	// watts, e.g. 1.3k.
+	// wattsPerAccelerator is the most one pod draws for each accelerator it asks
+	// for, its share of the node included: 1.3k and eight accelerators make
+	// 10.4k. Whole watts, e.g. 1.3k. Set instead of wattsPerPod, never beside
+	// it.
 	WattsPerAccelerator *resource.Quantity `json:"wattsPerAccelerator,omitempty"`
 	// priority among GPUWorkloads and MinerPools: the highest is served first,
 	// then the oldest. -1000000 to 1000000; 0 if left out. Above 0 needs the

@@ -30,9 +30,9 @@ type MinerPoolSpecApplyConfiguration struct {
 	// if left out.
 	DevicesPerAgent *int32 `json:"devicesPerAgent,omitempty"`
 	// ratedWatts is the most this pool can draw, by nameplate or breaker: an
-	// upper bound, never an average. What of it no device found accounts for
-	// counts as drawn, so a value too high leaves watts unused and a value too
-	// low is unsafe. Whole watts, e.g. 3600k.
+	// upper bound, never an average. Watts of it that no device found accounts
+	// for are counted as drawn, so too high a value leaves watts unused and too
+	// low a value is unsafe. Whole watts, from 1, e.g. 3600k.
 	RatedWatts *resource.Quantity `json:"ratedWatts,omitempty"`
 	// uncertaintyPercent is added to watts that firmware estimates rather than
 	// measures. 0 to 100; 5 if left out.
