@@ -36,7 +36,7 @@ func (d *Device) Floor(now time.Duration) Watts {
 // Rated is the most the device can draw: the largest of nameplate + 5 %, its highest profile or
 // target (with uncertainty, as its bound would be there) and the highest it was ever measured at.
 func (d *Device) Rated() Watts {
-	t := d.traits
+	t := &d.traits
 	declared := t.Nameplate + (t.Nameplate*5+99)/100
 	declared = max(declared, d.doubt(d.highest))
 	if declared > 0 {
@@ -60,7 +60,7 @@ func (d *Device) unreachable(now time.Duration) bool {
 
 // stands says whether the newest reading may still stand for a bound (liveness h).
 func (d *Device) stands(now time.Duration) bool {
-	if !d.unsettled() && d.isAsleep(d.last) && !d.traits.SleepSurvivesReboot {
+	if !d.unsettled() && d.sleeps() && !d.traits.SleepSurvivesReboot {
 		return d.seen && d.missed < volatileMissed && now-d.last.At <= (volatileMissed+1)*Poll
 	}
 	return !d.unreachable(now)
@@ -69,7 +69,7 @@ func (d *Device) stands(now time.Duration) bool {
 // watched says whether this run has looked on for so long that no write of an earlier run can still
 // be taking effect (L3).
 func (d *Device) watched() bool {
-	t := d.traits
+	t := &d.traits
 	return d.seen && d.last.At-d.first >= max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst)
 }
 
@@ -78,34 +78,34 @@ func (d *Device) unsettled() bool { return d.last.At < d.validFrom }
 
 // settled is what the newest reading alone says of the bound. Unknown is rated.
 func (d *Device) settled() Watts {
-	r, target := d.last, d.targetOf(d.last)
+	r, target := &d.last, d.target()
 	switch {
 	case !r.HasWatts || r.State == Starting:
 		return d.Rated()
-	case d.isAsleep(r):
-		return d.padded(r)
+	case d.sleeps():
+		return d.padded()
 	case target == 0 && (r.State == Unknown || r.Uptime > 0 && r.Uptime < d.traits.Wake.Worst):
 		// Nothing says how far it will go: it may be ramping up after a restart.
 		return d.Rated()
 	}
-	return max(d.padded(r), target)
+	return max(d.padded(), target)
 }
 
 // unproven is what a reading says of the bound while a write is settling: it proves nothing gone, but
 // may show more than was held, as of a machine that reboots instead of going to sleep.
 func (d *Device) unproven() Watts {
-	r := d.last
+	r := &d.last
 	switch {
 	case !r.HasWatts:
 		return 0
 	case r.State == Starting && !d.waking():
 		return d.Rated()
 	case r.State == Starting:
-		return max(d.padded(r), d.flight(d.targetOf(r)))
+		return max(d.padded(), d.flight(d.target()))
 	case r.State == Hashing:
-		return max(d.padded(r), d.targetOf(r))
+		return max(d.padded(), d.target())
 	}
-	return d.padded(r)
+	return d.padded()
 }
 
 // waking says that a write in flight explains why the device starts.
@@ -168,8 +168,8 @@ func (d *Device) doubt(target Watts) Watts {
 // nominal is the watts a setting names.
 func (d *Device) nominal(s Setting) Watts {
 	if s.Kind == HashMode {
-		if m, ok := d.mode(s.Mode); ok {
-			return m.Watts
+		if i := d.mode(s.Mode); i >= 0 {
+			return d.traits.Modes[i].Watts
 		}
 	}
 	if s.Kind != Sleep && s.Watts == 0 {
@@ -183,44 +183,50 @@ func (d *Device) open(s Setting) bool {
 	if s.Kind == Sleep || s.Watts > 0 {
 		return false
 	}
-	_, known := d.mode(s.Mode)
-	return !known
+	return s.Kind == HashWatts || d.mode(s.Mode) < 0
 }
 
-// isAsleep says that a reading shows a machine that sleeps, by its watts too.
-func (d *Device) isAsleep(r Reading) bool {
-	if !r.HasWatts || r.Watts > d.traits.Residual+d.Rated()/10 {
+// sleeps says that the newest reading shows a machine that sleeps, by its watts too.
+func (d *Device) sleeps() bool {
+	r := &d.last
+	if !r.HasWatts || r.State != Sleeping && r.State != Stopping && r.State != Failed {
 		return false
 	}
 	told := d.commanded && d.command.Kind == Sleep
-	return r.State == Sleeping || told && (r.State == Stopping || r.State == Failed)
+	return (told || r.State == Sleeping) && r.Watts <= d.traits.Residual+d.Rated()/10
 }
 
-// targetOf is the watts the firmware follows, 0 where it names none.
-func (d *Device) targetOf(r Reading) Watts {
-	if r.Target > 0 {
-		return r.Target
+// target is the watts the firmware follows by the newest reading, 0 where it names none.
+func (d *Device) target() Watts {
+	if d.last.Target > 0 {
+		return d.last.Target
 	}
-	m, _ := d.mode(r.Mode)
-	return m.Watts
+	if d.inMode >= 0 {
+		return d.traits.Modes[d.inMode].Watts
+	}
+	return 0
 }
 
-func (d *Device) mode(name string) (Mode, bool) {
-	for _, m := range d.traits.Modes {
-		if m.Name == name {
-			return m, name != "" && m.Watts > 0
+// mode is the index of a profile with known watts, -1 where there is none of that name.
+func (d *Device) mode(name string) int {
+	if name == "" {
+		return -1
+	}
+	for i := range d.traits.Modes {
+		if m := &d.traits.Modes[i]; m.Name == name && m.Watts > 0 {
+			return i
 		}
 	}
-	return Mode{}, false
+	return -1
 }
 
 // pad adds the uncertainty of estimates.
 func (d *Device) pad(w Watts) Watts { return w + (w*d.uncertainty+99)/100 }
 
-// padded is a reading's watts, with uncertainty where they are an estimate.
-func (d *Device) padded(r Reading) Watts {
-	if r.Estimated {
-		return d.pad(r.Watts)
+// padded is the newest reading's watts, with uncertainty where they are an estimate.
+func (d *Device) padded() Watts {
+	if d.last.Estimated {
+		return d.pad(d.last.Watts)
 	}
-	return r.Watts
+	return d.last.Watts
 }

@@ -58,11 +58,11 @@ func (d *Device) Condition(now time.Duration) Condition {
 	switch {
 	case d.unreachable(now):
 		return IsUnreachable
-	case d.balks(now) || d.faults.shorts >= balkAfter:
+	case d.balks(now) || d.oversleeps():
 		return IsStuck
 	case !d.last.HasWatts:
 		return IsUnreadable
-	case d.isAsleep(d.last):
+	case d.sleeps():
 		return IsSleeping
 	}
 	switch d.last.State {
@@ -106,7 +106,7 @@ func Sum(devices []*Device, now time.Duration) Totals {
 		} else {
 			t.Draw += d.last.Watts
 		}
-		if d.isAsleep(d.last) && !d.traits.SleepSurvivesReboot && !d.unreachable(now) {
+		if d.sleeps() && !d.traits.SleepSurvivesReboot && !d.unreachable(now) {
 			t.Volatile += max(rated-bound, 0)
 		}
 		t.Settle = max(t.Settle, d.settle(now))
@@ -141,7 +141,7 @@ func (d *Device) settle(now time.Duration) time.Duration {
 	}
 	if d.present(now).cost > low.cost {
 		action := d.traits.Sleep
-		if low.set.Kind != Sleep {
+		if low.what != asleep {
 			action = d.traits.Trim
 		}
 		worst = max(worst, action.Worst)

@@ -18,14 +18,8 @@ func Curve(devices []*Device, now time.Duration) []Point {
 	levels := make([]level, 0, len(devices)*2+mostLevels)
 	for _, d := range devices {
 		start.Watts += d.Floor(now)
-		if !d.obeys(now) || d.faults.shorts >= balkAfter {
-			if !d.unreachable(now) {
-				start.THs += d.present(now).ths
-			}
-			continue
-		}
 		first := len(levels)
-		levels = d.ladder(now, levels)
+		levels = d.offers(now, levels)
 		for i, to := range levels[first:] {
 			if i == 0 {
 				start.THs += to.ths
@@ -50,6 +44,24 @@ func Curve(devices []*Device, now time.Duration) []Point {
 		points = append(points, p)
 	}
 	return thin(points)
+}
+
+// offers appends the levels more watts would really bring a device to, from its floor up. One that can't
+// be told, or does not follow raises, offers no more than it does.
+func (d *Device) offers(now time.Duration, levels []level) []level {
+	switch at := d.present(now); {
+	case d.unreachable(now):
+		return levels
+	case !d.obeys(now) || d.oversleeps():
+		return append(levels, at)
+	case d.faults.shorts >= balkAfter:
+		low, ok := d.lowest()
+		if ok && low.cost < at.cost && low.ths < at.ths {
+			levels = append(levels, low)
+		}
+		return append(levels, at)
+	}
+	return d.ladder(now, levels)
 }
 
 // thin keeps the ends and about evenly spaced points between: a choice of a concave curve's points is

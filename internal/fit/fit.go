@@ -72,6 +72,8 @@ type plan struct {
 	// they usually are with their flutter.
 	room Watts
 	sway Watts
+	// upward are the moves that raise, once they were listed.
+	upward []move
 }
 
 // load is one device within a plan.
@@ -81,9 +83,11 @@ type load struct {
 	at     level // where it is, or will be once settled
 	to     level // where the plan puts it
 	levels []level
+	grain  Watts // less room than that is no use for a part of a raise
 	asleep bool
 	lower  bool // may be ordered lower
 	higher bool // may be ordered higher
+	listed bool // among the orders
 	spent  bool // put somewhere by a part of the plan that is being tried out
 }
 
@@ -99,12 +103,24 @@ func newPlan(devices []*Device, allowance Watts, within, now time.Duration) *pla
 	p := &plan{now: now, within: within, allowance: allowance, loads: make([]load, 0, len(devices))}
 	levels := make([]level, 0, len(devices)*2+mostLevels)
 	calm, sway := 0.0, 0.0
-	for _, d := range devices {
-		l := load{d: d, bound: d.Bound(now), at: d.present(now), asleep: d.isAsleep(d.last)}
+	sorted := devices
+	byKey := func(a, b *Device) int { return cmp.Compare(a.key, b.key) }
+	if !slices.IsSortedFunc(devices, byKey) {
+		sorted = slices.Clone(devices)
+		slices.SortFunc(sorted, byKey)
+	}
+	for _, d := range sorted {
+		l := load{d: d, bound: d.Bound(now), at: d.present(now), asleep: d.sleeps()}
 		start := len(levels)
 		levels = d.ladder(now, levels)
 		l.levels = levels[start:len(levels):len(levels)]
 		l.to, l.lower, l.higher = l.at, d.lowers(now, l), d.raises(now, l)
+		if l.higher {
+			l.grain = d.worthwhile()
+			if hash, ok := d.leastHash(); ok && l.asleep {
+				l.grain = hash.cost - l.bound
+			}
+		}
 		p.bound += l.bound
 		p.expected += l.at.cost
 		if d.unsettled() || d.observe || !d.stands(now) {
@@ -117,7 +133,6 @@ func newPlan(devices []*Device, allowance Watts, within, now time.Duration) *pla
 	}
 	p.sway = Watts(math.Ceil(math.Sqrt(sway)))
 	p.room = allowance - max(p.bound, Watts(math.Ceil(calm))+p.sway)
-	slices.SortFunc(p.loads, func(a, b load) int { return cmp.Compare(a.d.key, b.d.key) })
 	return p
 }
 
@@ -197,11 +212,10 @@ func (p *plan) reassert() []Order {
 // ordersFor lists the loads that moved, in the order of the moves.
 func ordersFor(moves []move) []Order {
 	var orders []Order
-	seen := make(map[*load]bool, len(moves))
 	for _, m := range moves {
-		if l := m.load; !seen[l] && l.to != l.at {
-			seen[l] = true
-			orders = append(orders, Order{Device: l.d, Setting: l.to.set})
+		if l := m.load; !l.listed && l.to != l.at {
+			l.listed = true
+			orders = append(orders, Order{Device: l.d, Setting: l.d.setting(l.to)})
 		}
 	}
 	return orders

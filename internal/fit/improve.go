@@ -54,7 +54,11 @@ func (p *plan) gain(ups, spent []move) float64 {
 	}
 	made := -lost
 	if ups[0].slope*float64(room) > lost {
-		_, m := p.choose(ups, room)
+		// The later call does at least as well: it tries more orders.
+		m := p.try(ups, room)
+		if single, ok := p.single(ups, room); ok {
+			m = max(m, p.try(append([]move{single}, ups...), room))
+		}
 		made += m
 	}
 	for _, m := range spent {

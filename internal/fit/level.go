@@ -12,36 +12,79 @@ const (
 	mostLevels = 5
 )
 
-// level is one thing a device can do for longer.
+// level is one thing a device can do for longer. It holds no pointers: a plan sorts many of them.
 type level struct {
-	set   Setting
+	what  int   // index of a profile, or one of the negative ones below
 	watts Watts // as named by the setting; 0 asleep
 	cost  Watts // its bound while that is being settled
 	ths   float64
 }
 
+// What a level is, if not a profile.
+const (
+	asleep   = -1 - iota
+	atTarget // a watt target
+	asFull   // full, where that is in no list of profiles
+)
+
 func (d *Device) level(s Setting) level {
-	if s.Kind == Sleep {
-		return level{set: s, cost: d.cost(s)}
+	switch {
+	case s.Kind == Sleep:
+		return level{what: asleep, cost: d.cost(s)}
+	case s.Kind == HashWatts:
+		return level{what: atTarget, watts: d.nominal(s), cost: d.cost(s), ths: d.ths(s)}
 	}
-	return level{set: s, watts: d.nominal(s), cost: d.cost(s), ths: d.ths(s)}
+	if i := d.mode(s.Mode); i >= 0 {
+		return d.modeLevel(i)
+	}
+	return level{what: asFull, watts: d.nominal(s), cost: d.cost(s), ths: d.ths(s)}
 }
 
-// lowest is the least the device can be told to do; false where it can be told nothing.
-func (d *Device) lowest() (level, bool) {
-	t := d.traits
-	switch {
-	case t.CanSleep:
-		return d.level(Setting{Kind: Sleep}), true
-	case t.Max > 0:
-		return d.level(Setting{Kind: HashWatts, Watts: t.Min}), true
-	case len(t.Modes) > 0:
-		return d.level(modeSetting(t.Modes[0])), true
+func (d *Device) modeLevel(i int) level {
+	m := d.traits.Modes[i]
+	return level{what: i, watts: m.Watts, cost: d.flight(m.Watts), ths: d.share() * d.modeTHs(m)}
+}
+
+func (d *Device) targetLevel(w Watts) level {
+	return level{what: atTarget, watts: w, cost: d.flight(w), ths: d.share() * float64(w) * d.yield()}
+}
+
+// setting that brings a device to a level.
+func (d *Device) setting(l level) Setting {
+	switch l.what {
+	case asleep:
+		return Setting{Kind: Sleep}
+	case atTarget:
+		return Setting{Kind: HashWatts, Watts: l.watts}
+	case asFull:
+		return d.full()
 	}
-	return level{}, false
+	return modeSetting(d.traits.Modes[l.what])
 }
 
 func modeSetting(m Mode) Setting { return Setting{Kind: HashMode, Watts: m.Watts, Mode: m.Name} }
+
+// lowest is the least the device can be told to do; false where it can be told nothing.
+func (d *Device) lowest() (level, bool) {
+	if d.traits.CanSleep {
+		return d.level(Setting{Kind: Sleep}), true
+	}
+	return d.leastHash()
+}
+
+// leastHash is the lowest level at which a device still hashes, where there is any but full.
+func (d *Device) leastHash() (level, bool) {
+	best, ok := level{}, false
+	if t := d.traits; t.Max > 0 {
+		best, ok = d.targetLevel(max(t.Min, 1)), true
+	}
+	if len(d.traits.Modes) > 0 {
+		if m := d.modeLevel(0); !ok || m.cost < best.cost {
+			best, ok = m, true
+		}
+	}
+	return best, ok
+}
 
 // full is what the device does when nothing holds it back: what it ran before it was first commanded,
 // as far as that is known, else its nameplate. Fit never goes above it: to overclock is a person's choice.
@@ -49,15 +92,15 @@ func (d *Device) full() Setting {
 	if d.prior.Kind != Sleep {
 		return d.clipped(d.prior)
 	}
+	t := d.traits
 	if !d.commanded && d.seen {
-		if m, ok := d.mode(d.last.Mode); ok {
-			return modeSetting(m)
+		if d.inMode >= 0 {
+			return modeSetting(t.Modes[d.inMode])
 		}
-		if d.last.Target > 0 && d.traits.Max > 0 {
+		if d.last.Target > 0 && t.Max > 0 {
 			return d.clipped(Setting{Kind: HashWatts, Watts: d.last.Target})
 		}
 	}
-	t := d.traits
 	if t.Max > 0 {
 		top := t.Max
 		if t.Nameplate > 0 {
@@ -83,8 +126,8 @@ func (d *Device) clipped(s Setting) Setting {
 
 // running is what the newest reading shows the device at, when it is not asleep.
 func (d *Device) running() Setting {
-	if m, ok := d.mode(d.last.Mode); ok {
-		return modeSetting(m)
+	if d.inMode >= 0 {
+		return modeSetting(d.traits.Modes[d.inMode])
 	}
 	if d.last.Target > 0 {
 		return Setting{Kind: HashWatts, Watts: d.last.Target}
@@ -100,11 +143,11 @@ func (d *Device) running() Setting {
 
 // present is where the device is, or will be once what is in flight has settled.
 func (d *Device) present(now time.Duration) level {
-	l := level{}
+	l := level{what: asleep}
 	switch {
 	case d.unsettled() && !d.doubtful(now):
 		l = d.level(d.command)
-	case !d.isAsleep(d.last):
+	case !d.sleeps():
 		l = d.level(d.running())
 		if d.last.State != Hashing && d.last.State != Unknown && d.last.State != Starting {
 			l.ths = 0
@@ -115,18 +158,21 @@ func (d *Device) present(now time.Duration) level {
 }
 
 // ths is the hash rate at a setting, by the machine's traits and how it has kept to them.
-func (d *Device) ths(s Setting) float64 {
-	p := d.promised(s)
-	if d.learned.health > 0 {
-		p *= float64(d.learned.health) / 20
+func (d *Device) ths(s Setting) float64 { return d.share() * d.promised(s) }
+
+func (d *Device) share() float64 {
+	if d.learned.health == 0 {
+		return 1
 	}
-	return p
+	return float64(d.learned.health) / 20
 }
 
 // promised is the hash rate at a setting by the machine's traits alone.
 func (d *Device) promised(s Setting) float64 {
-	if m, ok := d.mode(s.Mode); ok && s.Kind == HashMode && m.THs > 0 {
-		return m.THs
+	if s.Kind == HashMode {
+		if i := d.mode(s.Mode); i >= 0 {
+			return d.modeTHs(d.traits.Modes[i])
+		}
 	}
 	w := d.nominal(s)
 	if d.open(s) && d.traits.Nameplate > 0 {
@@ -135,9 +181,16 @@ func (d *Device) promised(s Setting) float64 {
 	return float64(w) * d.yield()
 }
 
+func (d *Device) modeTHs(m Mode) float64 {
+	if m.THs > 0 {
+		return m.THs
+	}
+	return float64(m.Watts) * d.yield()
+}
+
 // yield is TH/s per watt by the machine's traits.
 func (d *Device) yield() float64 {
-	t := d.traits
+	t := &d.traits
 	if t.Nameplate > 0 && t.NameplateTHs > 0 {
 		return t.NameplateTHs / float64(t.Nameplate)
 	}
@@ -154,90 +207,29 @@ func (d *Device) trims(now time.Duration) bool {
 	return (d.traits.Max > 0 || len(d.traits.Modes) > 0) && now >= d.faults.trimAt
 }
 
-// ladder appends the levels worth stopping at, lowest first, full last; hash rate per watt falls from
-// each to the next (upper concave hull).
-func (d *Device) ladder(now time.Duration, levels []level) []level {
-	low, ok := d.lowest()
-	if !ok {
-		return levels
-	}
-	start := len(levels)
-	levels = append(levels, low)
-	full := d.level(d.full())
-	if full.cost <= low.cost || full.ths <= low.ths {
-		return levels
-	}
-	if d.trims(now) && !d.traits.Trim.Restarts {
-		if t := d.traits; t.Max > 0 {
-			levels = climb(levels, start, d.level(Setting{Kind: HashWatts, Watts: t.Min}), full)
-		}
-		for _, m := range d.traits.Modes {
-			levels = climb(levels, start, d.level(modeSetting(m)), full)
-		}
-	}
-	return prune(climb(levels, start, full, full), start)
-}
-
-// climb puts a level above those from start on, and drops what that leaves under the hull. Levels not
-// below full are skipped, full itself is not.
-func climb(levels []level, start int, l, full level) []level {
-	if l.cost <= levels[start].cost || (l.set != full.set && (l.cost >= full.cost || l.ths >= full.ths)) {
-		return levels
-	}
-	for n := len(levels); n-start > 1; n = len(levels) {
-		if l.cost > levels[n-1].cost && slope(levels[n-2], levels[n-1]) > slope(levels[n-1], l) {
-			break
-		}
-		levels = levels[:n-1]
-	}
-	return append(levels, l)
-}
-
-// prune drops the levels from start on that gain too little, the least first.
-func prune(levels []level, start int) []level {
-	for {
-		least, at := 0.0, -1
-		for i := start + 1; i < len(levels)-1; i++ {
-			gain := slope(levels[i-1], levels[i]) / slope(levels[i], levels[i+1])
-			if at < 0 || gain < least {
-				least, at = gain, i
-			}
-		}
-		if at < 0 || (least >= 1+worthLevel/100.0 && len(levels)-start <= mostLevels) {
-			return levels
-		}
-		levels = append(levels[:at], levels[at+1:]...)
-	}
-}
-
-// slope is TH/s per watt between two levels.
-func slope(a, b level) float64 {
-	return (b.ths - a.ths) / float64(max(b.cost-a.cost, 1))
-}
-
-// within is the most the device can do for at most cost watts, strictly below full's own watts.
-func (d *Device) within(cost Watts, below Watts) (level, bool) {
+// within is the most the device can do for at most cost watts, strictly below so many named watts.
+func (d *Device) within(cost, below Watts) (level, bool) {
 	best, ok := level{}, false
-	if t := d.traits; t.Max > 0 {
-		target := d.targetWithin(min(cost, d.flight(below)-1))
+	if t := &d.traits; t.Max > 0 {
+		target := min(d.targetWithin(min(cost, d.flight(below)-1)), t.Max)
 		if target >= max(t.Min, 1) && target < below {
-			best, ok = d.level(Setting{Kind: HashWatts, Watts: min(target, t.Max)}), true
+			best, ok = d.targetLevel(target), true
 		}
 	}
-	for _, m := range d.traits.Modes {
+	for i, m := range d.traits.Modes {
 		if m.Watts <= 0 || m.Watts >= below || d.flight(m.Watts) > cost {
 			continue
 		}
-		if l := d.level(modeSetting(m)); !ok || l.ths > best.ths {
+		if l := d.modeLevel(i); !ok || l.ths > best.ths {
 			best, ok = l, true
 		}
 	}
 	return best, ok
 }
 
-// targetWithin is the highest target on the machine's steps whose flight is within cost.
+// targetWithin is the highest target on the machine's steps whose flight is within cost, 0 for none.
 func (d *Device) targetWithin(cost Watts) Watts {
-	t := d.traits
+	t := &d.traits
 	if d.flight(t.Min) > cost {
 		return 0
 	}

@@ -51,6 +51,9 @@ func (p *plan) single(moves []move, room Watts) (move, bool) {
 		}
 		full := l.levels[len(l.levels)-1]
 		if l.more(full) > room {
+			if room < l.grain {
+				continue
+			}
 			to, ok := l.d.within(l.bound+room, full.watts)
 			if !ok || to.watts <= l.at.watts || !l.d.trims(p.now) {
 				continue
@@ -67,7 +70,10 @@ func (p *plan) single(moves []move, room Watts) (move, bool) {
 // ups lists the steps up of every load that may be raised, the best per watt first. A running one must
 // have enough to gain.
 func (p *plan) ups() []move {
-	var moves []move
+	if p.upward != nil {
+		return p.upward
+	}
+	moves := make([]move, 0, 2*len(p.loads))
 	for i := range p.loads {
 		l := &p.loads[i]
 		if !l.higher || (!l.asleep && l.levels[len(l.levels)-1].watts-l.at.watts < l.d.worthwhile()) {
@@ -86,6 +92,7 @@ func (p *plan) ups() []move {
 		return cmp.Or(cmp.Compare(b.slope, a.slope), cmp.Compare(a.load.d.key, b.load.d.key),
 			cmp.Compare(a.to.cost, b.to.cost))
 	})
+	p.upward = moves
 	return moves
 }
 
@@ -133,6 +140,9 @@ func (p *plan) fill(moves []move, room Watts) float64 {
 			continue
 		}
 		used := l.more(l.to)
+		if used == 0 && room < l.grain {
+			continue
+		}
 		to, ok := l.d.within(l.bound+used+room, full.watts)
 		if !ok || to.watts <= l.to.watts || to.ths <= l.to.ths || !p.rested(l, to) {
 			continue

@@ -82,27 +82,13 @@ func (p *plan) stops(l *load) []level {
 // tier is 0 for an action fast enough, else its worst time.
 func (p *plan) tier(l *load, to level) time.Duration {
 	worst := l.d.traits.Trim.Worst
-	if to.set.Kind == Sleep {
+	if to.what == asleep {
 		worst = l.d.traits.Sleep.Worst
 	}
 	if p.within <= 0 || worst <= p.within {
 		return 0
 	}
 	return worst
-}
-
-// leastHash is the lowest level at which a device still hashes.
-func (d *Device) leastHash() (level, bool) {
-	best, ok := level{}, false
-	if d.traits.Max > 0 {
-		best, ok = d.level(d.clipped(Setting{Kind: HashWatts, Watts: max(d.traits.Min, 1)})), true
-	}
-	if len(d.traits.Modes) > 0 {
-		if m := d.level(modeSetting(d.traits.Modes[0])); !ok || m.cost < best.cost {
-			best, ok = m, true
-		}
-	}
-	return best, ok
 }
 
 // giveBack undoes the moves that turned out not to be needed, the most valuable first, and returns
@@ -169,7 +155,7 @@ func (p *plan) trims(need Watts, usable func(*load) bool) ([]move, float64) {
 		l := &p.loads[i]
 		t := l.d.traits
 		if t.Max > 0 && !t.Trim.Restarts && !l.asleep && l.d.last.State == Hashing && p.trimmable(l) && usable(l) &&
-			p.tier(l, level{set: Setting{Kind: HashWatts}}) == 0 {
+			p.tier(l, level{what: atTarget}) == 0 {
 			from = append(from, l)
 		}
 	}

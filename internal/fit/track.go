@@ -37,6 +37,7 @@ type Device struct {
 	highest     Watts // of its profiles and its range
 
 	last   Reading
+	inMode int // the profile of last, -1 where it names none that is known
 	seen   bool
 	first  time.Duration // At of this run's first reading (L3)
 	missed int
@@ -92,7 +93,7 @@ type write struct {
 // that its firmware estimates, and observe forbids every order to it.
 func NewDevice(key string, uncertaintyPercent int, observe bool) *Device {
 	return &Device{
-		key: key, uncertainty: Watts(max(uncertaintyPercent, 0)), observe: observe,
+		key: key, inMode: -1, uncertainty: Watts(max(uncertaintyPercent, 0)), observe: observe,
 		learned:  learned{over: overUnit},
 		standing: standing{validFrom: never, lastWrite: never, restarted: never},
 		faults:   faults{retryAt: never, raiseAt: never, writeAt: never, trimAt: never},
@@ -108,6 +109,7 @@ func (d *Device) Learn(t Traits) {
 	for _, m := range t.Modes {
 		d.highest = max(d.highest, m.Watts)
 	}
+	d.inMode = d.mode(d.last.Mode)
 }
 
 // Saw takes a successful reading. One begun before the newest known is ignored.
@@ -119,8 +121,9 @@ func (d *Device) Saw(r Reading) {
 		d.first = r.At
 	}
 	d.seen, d.missed, d.last = true, 0, r
+	d.inMode = d.mode(r.Mode)
 	if r.HasWatts {
-		d.learned.highest = max(d.learned.highest, d.padded(r))
+		d.learned.highest = max(d.learned.highest, d.padded())
 		d.learned.hashed = d.learned.hashed || r.State == Hashing
 		d.learned.metered = !r.Estimated
 	}
@@ -217,7 +220,7 @@ func (d *Device) timing(s Setting) Timing {
 		return t.Sleep
 	case d.seen && !d.unsettled() && d.last.State == Hashing:
 		return t.Trim
-	case d.seen && !d.unsettled() && d.isAsleep(d.last):
+	case d.seen && !d.unsettled() && d.sleeps():
 		return t.Wake
 	default:
 		return Timing{Worst: max(t.Wake.Worst, t.Trim.Worst), Restarts: t.Wake.Restarts || t.Trim.Restarts}
@@ -230,14 +233,14 @@ func (d *Device) study(r Reading) {
 	if !r.HasWatts {
 		return
 	}
-	if d.isAsleep(r) {
-		d.learned.asleep, d.learned.slept = d.padded(r), true
+	if d.sleeps() {
+		d.learned.asleep, d.learned.slept = d.padded(), true
 		return
 	}
 	if r.State != Hashing || !d.watched() || (d.commanded && !d.verified) {
 		return
 	}
-	if t := d.targetOf(r); t > 0 {
+	if t := d.target(); t > 0 {
 		ratio := min((r.Watts*overUnit+t-1)/t, mostOver)
 		d.learned.over, d.learned.studied = max(overUnit, ratio, d.learned.over-1), true
 	}

@@ -10,7 +10,7 @@ const (
 	stuckRest = 600 * time.Second
 	// shortRest follows a raise that the device did not follow, shortLongest the ones after it.
 	shortRest    = 60 * time.Second
-	shortLongest = 600 * time.Second
+	shortLongest = 3600 * time.Second
 	// failedRest keeps a machine asleep that was put to sleep because it had failed.
 	failedRest = 1800 * time.Second
 	// untrimRest is how long no target is tried on a device that did not follow targets.
@@ -93,17 +93,17 @@ func (d *Device) undone(at time.Duration) {
 
 // compare says whether a reading agrees with the command.
 func (d *Device) compare(r Reading) verdict {
-	asleep := d.isAsleep(r)
+	sleeps := d.sleeps()
 	if d.command.Kind == Sleep {
-		if asleep {
+		if sleeps {
 			return done
 		}
 		return above
 	}
-	want, target := d.nominal(d.command), d.targetOf(r)
+	want, target := d.nominal(d.command), d.target()
 	near := max(d.traits.Step, want/50)
 	switch {
-	case asleep:
+	case sleeps:
 		return below
 	case d.open(d.command):
 		return done
@@ -118,6 +118,9 @@ func (d *Device) compare(r Reading) verdict {
 	}
 	return done
 }
+
+// oversleeps says that the device does not wake when told.
+func (d *Device) oversleeps() bool { return d.faults.shorts >= balkAfter && d.sleeps() }
 
 // balks says that the device can't be counted on to take orders. One that only refused them gets
 // another chance some time after its last rest.
