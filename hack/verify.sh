@@ -86,12 +86,25 @@ targets() {
 	return $bad
 }
 
+# Every reason a condition can have is explained to people.
+reasons() {
+	local bad=0 reason
+	for reason in $(sed -nE 's/^\tReason[A-Za-z]+ += "([A-Za-z]+)"$/\1/p' api/v1alpha1/conditions.go); do
+		if ! grep -q "\`$reason\`" docs/troubleshooting.md; then
+			echo "docs/troubleshooting.md does not explain $reason"
+			bad=1
+		fi
+	done
+	return $bad
+}
+
 check "generated files" generated
 check "lint" lint
 check "go.mod is tidy" modules
 check "Go files of at most $max_lines lines" lengths
 check "links in the papers" links
 check "make targets in the papers" targets
+check "reasons are explained" reasons
 
 if [ ${#failed[@]} -gt 0 ]; then
 	printf 'verify: FAILED: %s\n' "$(IFS=,; echo "${failed[*]}")"
