@@ -48,6 +48,7 @@ type agentLink struct {
 	issuer   *lease.Issuer
 	orders   outbox
 	opened   int // streams so far: reports of older ones do not count
+	holding  holding
 	stop     context.CancelFunc
 	raisedAt time.Time
 	runAt    time.Time // when the current run was first met
@@ -76,12 +77,17 @@ func newLinks(epoch uint64, s stream, clock func() time.Time, wake func(), depos
 }
 
 // sync starts and stops streams so that there is one for each agent pod with an address. An agent whose
-// pod is away keeps its issuer: silence frees nothing (L3). Pools that are gone take theirs along.
-func (l *links) sync(ctx context.Context, peers []peer, pools map[types.NamespacedName]bool) {
+// pod is away keeps its issuer: silence frees nothing (L3). Slots that are gone are forgotten once their
+// pods are: then nobody acts for them.
+func (l *links) sync(ctx context.Context, peers []peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	wanted := map[string]bool{}
+	for _, p := range peers {
+		wanted[p.key] = true
+	}
 	for key, a := range l.table {
-		if !pools[a.pool] {
+		if !wanted[key] {
 			a.halt()
 			delete(l.table, key)
 		}
@@ -95,6 +101,10 @@ func (l *links) sync(ctx context.Context, peers []peer, pools map[types.Namespac
 		if a.podUID != p.podUID || a.ip != p.ip {
 			a.halt()
 		}
+		if p.podUID == "" {
+			a.holding = holding{} // no pod, nobody who commands
+		}
+		p.assignment.Ranges = l.claim(a, p.assignment.Ranges)
 		a.peer = p
 		if a.issuer.Assign(p.assignment, sameAssignment) {
 			l.introduce(a)

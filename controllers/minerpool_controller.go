@@ -60,6 +60,7 @@ type poolSnapshot struct {
 	spans       []span
 	fault       *fault
 	shards      [][]string
+	pods        int // agent pods that are there
 }
 
 // Reconcile brings one pool's objects and status up to date.
@@ -119,6 +120,12 @@ func (r *MinerPoolReconciler) snapshot(ctx context.Context, p *powerv1.MinerPool
 			s.credentials = &secret
 		}
 	}
+	var pods corev1.PodList
+	labels := client.MatchingLabels{componentLabel: agentComponent, powerv1.PoolLabel: p.Name}
+	if err := r.List(ctx, &pods, client.InNamespace(p.Namespace), labels, client.UnsafeDisableDeepCopyOption(true)); err != nil {
+		return nil, fmt.Errorf("listing agent pods: %w", err)
+	}
+	s.pods = len(pods.Items)
 	s.spans, s.fault = poolFault(p, s)
 	if s.fault == nil || s.fault.reason == powerv1.ReasonRatedTooSmall {
 		s.shards = shards(s.spans, int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent)))

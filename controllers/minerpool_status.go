@@ -50,8 +50,10 @@ func (r *MinerPoolReconciler) release(ctx context.Context, p *powerv1.MinerPool,
 				return reconcile.Result{}, fmt.Errorf("deleting the agents of MinerPool %s/%s: %w", p.Namespace, p.Name, err)
 			}
 		}
-		delete(r.wrote, client.ObjectKeyFromObject(p))
-		return reconcile.Result{}, setFinalizer(ctx, r.Client, p, false)
+		if s.pods == 0 {
+			delete(r.wrote, client.ObjectKeyFromObject(p))
+			return reconcile.Result{}, setFinalizer(ctx, r.Client, p, false)
+		}
 	}
 	wait, err := r.report(ctx, p, s)
 	return reconcile.Result{RequeueAfter: min(wait, 5*calm)}, err

@@ -98,11 +98,7 @@ func untilNext(now, next time.Time) time.Duration {
 
 // act sends leases first: a shed must not wait for the API server.
 func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) error {
-	pools := map[types.NamespacedName]bool{}
-	for i := range s.pools {
-		pools[client.ObjectKeyFromObject(&s.pools[i])] = true
-	}
-	r.links.sync(r.base, s.peers, pools)
+	r.links.sync(r.base, s.peers)
 	if !r.Leader.Fresh() {
 		return nil
 	}

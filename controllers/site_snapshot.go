@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -293,8 +294,8 @@ func leaseOf(b *powerv1.PowerBudget) time.Duration {
 	return time.Duration(powerv1.OrZero(b.Spec.LeaseSeconds, powerv1.DefaultLeaseSeconds)) * time.Second
 }
 
-// peersOf lists the agent pods of every pool with what each is to mind, and answers how many agents each
-// pool should have.
+// peersOf lists the slots of every pool with what each is to mind, and answers how many agents each pool
+// should have.
 func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[string]int) {
 	expected = map[string]int{}
 	type shardsOf struct {
@@ -313,25 +314,42 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[st
 		byPool[client.ObjectKeyFromObject(p)] = of
 		expected[client.ObjectKeyFromObject(p).String()] = len(of.shards)
 	}
+	slots := map[string]*corev1.Pod{}
 	for i := range s.pods {
 		pod := &s.pods[i]
-		if pod.Labels[componentLabel] != agentComponent {
-			continue
-		}
 		key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
-		of, ok := byPool[key]
 		n, numbered := ordinal(pod)
-		if !ok || !numbered || n >= len(of.shards) {
+		if of, ok := byPool[key]; !ok || !numbered || pod.Labels[componentLabel] != agentComponent {
 			continue
+		} else if n >= len(of.shards) {
+			// Its slot is gone: it lets its devices go, and is remembered until its pod is gone too.
+			s.peers = append(s.peers, peerOf(pod.Name, key, assignmentOf(of.pool, nil), pod))
 		}
-		p := peer{key: pod.Namespace + "/" + pod.Name, pool: key, podUID: pod.UID, assignment: assignmentOf(of.pool, of.shards[n])}
-		p.assignment.PriorSettings = priors[p.key]
+		slots[pod.Namespace+"/"+pod.Name] = pod
+	}
+	for i := range s.pools {
+		key := client.ObjectKeyFromObject(&s.pools[i])
+		of := byPool[key]
+		for n := range of.shards {
+			name := key.Name + "-" + strconv.Itoa(n)
+			p := peerOf(name, key, assignmentOf(of.pool, of.shards[n]), slots[key.Namespace+"/"+name])
+			p.assignment.PriorSettings = priors[p.key]
+			s.peers = append(s.peers, p)
+		}
+	}
+	return expected
+}
+
+// peerOf is one slot of a pool, with its pod where there is one.
+func peerOf(name string, pool types.NamespacedName, a lease.Assignment, pod *corev1.Pod) peer {
+	p := peer{key: pool.Namespace + "/" + name, pool: pool, assignment: a}
+	if pod != nil {
+		p.podUID = pod.UID
 		if running(pod) {
 			p.ip = pod.Status.PodIP
 		}
-		s.peers = append(s.peers, p)
 	}
-	return expected
+	return p
 }
 
 func assignmentOf(p *powerv1.MinerPool, ranges []string) lease.Assignment {

@@ -175,3 +175,8 @@ func (i *Issuer) Seq() uint64 { return i.seq }
 
 // Run is the current run; 0 before one was met.
 func (i *Issuer) Run() Run { return i.run }
+
+// Settled tells whether the agent has reported its newest assignment in force.
+func (i *Issuer) Settled() bool {
+	return i.heard && i.report.Epoch == i.epoch && i.report.Generation == i.generation
+}

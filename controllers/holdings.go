@@ -1,0 +1,82 @@
+package controllers
+
+import (
+	"slices"
+	"sort"
+)
+
+// holding is the addresses that an agent may command: those it was told last, and those told before until
+// it has said that it took the change (L9: two agents never command one address).
+type holding struct {
+	wanted []string // as asked for, to see a change
+	spans  []span
+	told   []span
+	whole  bool // told is all that was wanted
+}
+
+// claim answers which of the wanted addresses an agent may be told now: those that no other agent may
+// still command. The rest follow in a later pass.
+func (l *links) claim(a *agentLink, wanted []string) []string {
+	h := &a.holding
+	if a.issuer.Settled() {
+		h.spans = h.told
+	}
+	if h.whole && slices.Equal(h.wanted, wanted) {
+		return wanted
+	}
+	spans, err := parseSpans(wanted)
+	if err != nil {
+		return nil // the pool is stalled for it
+	}
+	left := spans
+	for _, other := range l.table {
+		if other != a {
+			left = subtract(left, other.holding.spans)
+		}
+	}
+	h.wanted, h.whole = wanted, size(left) == size(spans)
+	h.told = left
+	h.spans = append(append([]span{}, h.spans...), left...)
+	if h.whole {
+		return wanted
+	}
+	out := make([]string, len(left))
+	for i := range left {
+		out[i] = left[i].String()
+	}
+	return out
+}
+
+func size(spans []span) (n uint64) {
+	for _, s := range spans {
+		n += s.size()
+	}
+	return n
+}
+
+// subtract takes the addresses of b out of a.
+func subtract(a, b []span) []span {
+	b = append([]span{}, b...)
+	sort.Slice(b, func(x, y int) bool { return b[x].first.Less(b[y].first) })
+	var out []span
+	for _, s := range a {
+		gone := false
+		for _, cut := range b {
+			if !s.meets(cut) {
+				continue
+			}
+			if s.first.Less(cut.first) {
+				out = append(out, span{s.first, cut.first.Prev()})
+			}
+			if !cut.last.Less(s.last) {
+				gone = true
+				break
+			}
+			s.first = cut.last.Next()
+		}
+		if !gone {
+			out = append(out, s)
+		}
+	}
+	return out
+}
