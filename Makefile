@@ -90,7 +90,7 @@ verify: ## What a change must pass besides the tests: generated files, lint, siz
 bin/tools/golangci-lint: hack/lint/go.mod hack/lint/go.sum
 	@echo "lint: building golangci-lint with kube-api-linter (usually 2-3 min)"
 	@mkdir -p bin/tools
-	@cd hack/lint && go build -mod=readonly -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+	@cd hack/lint && go build -mod=readonly -trimpath -ldflags "-s -w" -o "$(CURDIR)/$@" sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 	@touch $@
 
 ##@ A cluster of your own (Kubernetes 1.36 or newer, KUBECTL=...)
