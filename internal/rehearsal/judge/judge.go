@@ -78,7 +78,7 @@ func Judge(run Run) Report {
 	r := Report{
 		Scenario: run.Scenario, StartedAt: run.Zero.UTC().Truncate(time.Millisecond), DurationSeconds: round(run.End.Sub(run.Zero).Seconds()),
 		Failures: append([]string{}, run.Failures...), Handovers: []Handover{}, Curtailments: []Curtailment{},
-		Samples: len(run.Samples), MissingSamples: s.missing, LimitWatts: s.limit, PeakWatts: s.peak,
+		Samples: len(run.Samples), MissingSamples: s.missing, LimitWatts: s.limit, PeakWatts: s.peak, Budgets: s.extents,
 	}
 	s.over(&r)
 	s.share(&r)

@@ -73,6 +73,9 @@ func TestWattSecondsOver(t *testing.T) {
 	if r.PeakWatts != 1100 || r.LimitWatts != 1000 || r.Samples != 200 || r.DurationSeconds != 20 {
 		t.Errorf("got %+v", r)
 	}
+	if diff := cmp.Diff(map[string]Extent{"site": {1000, 1100}, "hall": {1040, 1100}}, r.Budgets); diff != "" {
+		t.Error(diff)
+	}
 	run := w.run()
 	run.Rules.WattSecondsOverMax, run.Rules.WattSecondsOverMaxBy = 150, map[string]float64{"site": 250}
 	if r := Judge(run); !r.OK {

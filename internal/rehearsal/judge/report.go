@@ -17,6 +17,8 @@ type Report struct {
 	// LimitWatts is the largest limit in force and PeakWatts the largest draw, of all roots together.
 	LimitWatts int64 `json:"limitWatts"`
 	PeakWatts  int64 `json:"peakWatts"`
+	// Budgets by name: the same of each.
+	Budgets map[string]Extent `json:"budgets"`
 	// WattSecondsOver by budget: the integral of draw over limit.
 	WattSecondsOver map[string]float64 `json:"wattSecondsOver"`
 	// WattSecondsExcused is the part of it that fell within the time a step allowed.
@@ -34,6 +36,12 @@ type Report struct {
 	Handovers    []Handover    `json:"handovers"`
 	Curtailments []Curtailment `json:"curtailments"`
 	Unannounced  []Unannounced `json:"unannounced,omitempty"`
+}
+
+// Extent of a budget's watts over a run.
+type Extent struct {
+	LimitWatts int64 `json:"limitWatts"`
+	PeakWatts  int64 `json:"peakWatts"`
 }
 
 // Handover is one wave of pods of a workload getting its watts from miners.

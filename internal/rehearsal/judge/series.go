@@ -16,10 +16,11 @@ type series struct {
 	firstMissing string
 	lastAt       time.Time
 	limit, peak  int64
+	extents      map[string]Extent
 }
 
 func newSeries(run Run) *series {
-	s := &series{run: run}
+	s := &series{run: run, extents: map[string]Extent{}}
 	for _, sample := range run.Samples {
 		if sample.At.After(run.End) {
 			continue
@@ -32,13 +33,24 @@ func newSeries(run Run) *series {
 			continue
 		}
 		s.all = append(s.all, sample)
-		roots := sample.Roots()
-		s.peak = max(s.peak, roots.Draw())
-		if roots.Limit != nil {
-			s.limit = max(s.limit, *roots.Limit)
-		}
+		s.extend(sample)
 	}
 	return s
+}
+
+func (s *series) extend(sample meter.Sample) {
+	wider := func(e Extent, r meter.Reading) Extent {
+		e.PeakWatts = max(e.PeakWatts, r.Draw())
+		if r.Limit != nil {
+			e.LimitWatts = max(e.LimitWatts, *r.Limit)
+		}
+		return e
+	}
+	roots := wider(Extent{s.limit, s.peak}, sample.Roots())
+	s.limit, s.peak = roots.LimitWatts, roots.PeakWatts
+	for name, r := range sample.Budgets {
+		s.extents[name] = wider(s.extents[name], r)
+	}
 }
 
 // lasts is how long sample i stands: until the next one.

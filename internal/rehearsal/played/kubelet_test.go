@@ -268,7 +268,9 @@ func (s *stage) deleted(pod *corev1.Pod) {
 	if code := ended.Status.ContainerStatuses[0].State.Terminated.ExitCode; code != 0 {
 		s.t.Errorf("want a graceful end, got exit code %d", code)
 	}
-	held := s.pod(pod.Name, func(p *corev1.Pod) bool { return p != nil && p.DeletionGracePeriodSeconds != nil && *p.DeletionGracePeriodSeconds == 0 })
+	held := s.pod(pod.Name, func(p *corev1.Pod) bool {
+		return p != nil && p.DeletionGracePeriodSeconds != nil && *p.DeletionGracePeriodSeconds == 0
+	})
 	if len(held.Finalizers) != 1 || !terminatedAll(held) || held.Status.Phase != corev1.PodSucceeded {
 		s.t.Errorf("finalizers %v, status %+v", held.Finalizers, held.Status)
 	}
