@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -174,12 +175,13 @@ func TestTookMoreIsNotWoken(t *testing.T) {
 func TestWriteOnAClosedConnection(t *testing.T) {
 	m := s19xp()
 	d := identified(t, m)
-	cut := 1
+	var cut atomic.Int32
+	cut.Store(1)
 	m.before = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method != http.MethodPut || cut == 0 {
+		if r.Method != http.MethodPut || cut.Load() == 0 {
 			return false
 		}
-		cut--
+		cut.Add(-1)
 		hijack(w)
 		return true
 	}
@@ -189,12 +191,12 @@ func TestWriteOnAClosedConnection(t *testing.T) {
 	if diff := cmp.Diff([]string{"PUT actions/pause", "PUT actions/pause"}, m.taken()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	cut = 2
+	cut.Store(2)
 	err := d.Apply(t.Context(), miner.Setting{Kind: miner.Sleep})
 	if err == nil || miner.NotApplied(err) {
 		t.Errorf("two lost writes gave %v, which reads as surely not applied", err)
 	}
-	cut = 1
+	cut.Store(1)
 	m.fail("actions/pause", http.StatusBadRequest)
 	err = d.Apply(t.Context(), miner.Setting{Kind: miner.Sleep})
 	if err == nil || miner.NotApplied(err) {

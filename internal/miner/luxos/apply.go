@@ -32,15 +32,22 @@ func (d *Driver) Apply(ctx context.Context, s miner.Setting) error {
 	if s.Kind != miner.Sleep && target.Name == "" && !before.asleep() {
 		return nil // it is what it should be
 	}
+	return d.inSession(ctx, func(sid string) error {
+		if s.Kind == miner.Sleep {
+			return d.sleep(ctx, sid)
+		}
+		return d.hash(ctx, sid, before, target)
+	})
+}
+
+// inSession logs on, acts, and logs off whatever came of it.
+func (d *Driver) inSession(ctx context.Context, act func(sid string) error) error {
 	sid, err := d.logon(ctx)
 	if err != nil {
 		return err
 	}
 	defer d.logoff(ctx, sid)
-	if s.Kind == miner.Sleep {
-		return d.sleep(ctx, sid)
-	}
-	return d.hash(ctx, sid, before, target)
+	return act(sid)
 }
 
 // now reads the configuration that a command meets.

@@ -59,6 +59,34 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// What was commanded last is part of what a reading means.
+func TestReadAfterApply(t *testing.T) {
+	m := s19kpro()
+	d := identified(t, m)
+	state := func(s miner.Setting) miner.Reading {
+		t.Helper()
+		if err := d.Apply(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		r, err := d.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	// The machine of this test does nothing: commanded and effective are two numbers.
+	if r := state(miner.Setting{Kind: miner.HashMode, Mode: "default"}); *r.TargetWatts != 2808 || *r.Effective != 1188 {
+		t.Errorf("target %d W, effective %d W", *r.TargetWatts, *r.Effective)
+	}
+	m.with("config", `"CurtailMode":"None"`, `"CurtailMode":"Sleep"`)
+	if r := state(miner.Setting{Kind: miner.Sleep}); r.State != miner.Stopping {
+		t.Errorf("hashing after it was told to sleep: %s", r.State)
+	}
+	if r := state(miner.Setting{Kind: miner.HashMode}); r.State != miner.Hashing {
+		t.Errorf("hashing after it was told to wake: %s", r.State)
+	}
+}
+
 // Nothing of these is even logged on for.
 func TestApplyRefuses(t *testing.T) {
 	cases := map[string]struct {

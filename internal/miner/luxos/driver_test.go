@@ -230,7 +230,7 @@ func TestReadStates(t *testing.T) {
 			asleep(m).with("config", `"IsPowerSupplyOn":false`, `"IsPowerSupplyOn":true`)
 		}, false, want{miner.Sleeping, 0, 0, miner.Estimate}},
 		"asleep by its word, and drawing": {func(m *machine) {
-			asleep(m).with("config", `"IsPowerSupplyOn":false`, `"IsPowerSupplyOn":true`).with("power", `24`, `900`)
+			asleep(m).with("power", `24`, `900`)
 		}, false, want{miner.Stopping, 1188, 1188, miner.Estimate}},
 		"on the way to sleep": {func(m *machine) {
 			m.with("config", `"CurtailMode":"None"`, `"CurtailMode":"Sleep"`)
@@ -238,6 +238,9 @@ func TestReadStates(t *testing.T) {
 		"a sleep mode nobody asked for, and hashing": {func(m *machine) {
 			m.with("config", `"CurtailMode":"None"`, `"CurtailMode":"Sleep"`)
 		}, false, want{miner.Hashing, 1188, 1188, miner.Estimate}},
+		"asleep by its word, and hashing": {func(m *machine) {
+			asleep(m).with("summary", `"GHS 5s":0`, `"GHS 5s":57000`)
+		}, true, want{miner.Stopping, 1188, 1188, miner.Estimate}},
 		"waking": {func(m *machine) { m.with("summary", `57803.1`, `"0.00"`) }, false, want{miner.Starting, 1188, 1188, miner.Estimate}},
 		"ATM on, unbounded": {func(m *machine) {
 			m.with("config", `"IsAtmEnabled":false`, `"IsAtmEnabled":true`)

@@ -79,8 +79,8 @@ func (d *Driver) lookSeparately(ctx context.Context) (look, error) {
 // hashingGHs is the hash rate from which a machine counts as hashing, GH/s.
 const hashingGHs = 100
 
-// state judges the machine by its curtail mode, hash rate and power supply together: a curtail mode alone
-// has been seen on machines that hash.
+// state judges the machine by its curtail mode, hash rate and watts together: a curtail mode alone has been
+// seen on machines that hash.
 func (d *Driver) state(now look) miner.State {
 	switch {
 	case now.config.CurtailMode == "" && !now.summary.GHs5s.Set:
@@ -100,11 +100,9 @@ func (l look) hashes() bool {
 	return l.summary.GHs5s.Set && l.summary.GHs5s.Value >= hashingGHs
 }
 
-// powered says that the boards are under power: the supply is not said to be off, and more is drawn than
-// any sleeping machine draws.
+// powered says that more is drawn than any sleeping machine draws.
 func (l look) powered() bool {
-	off := l.config.SupplyOn.Set && !l.config.SupplyOn.Value
-	return !off && l.power.Watts.Set && l.power.Watts.Value > awakeWatts
+	return l.power.Watts.Set && l.power.Watts.Value > awakeWatts
 }
 
 // setTargets fills in the watts of the profile in force, and the most that automatic tuning may move to by

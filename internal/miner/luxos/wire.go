@@ -108,7 +108,6 @@ type config struct {
 	Serial       wire.Text   `json:"SerialNumber"`
 	NameplateTHS wire.Number `json:"NameplateTHS"`
 	ATM          wire.Flag   `json:"IsAtmEnabled"`
-	SupplyOn     wire.Flag   `json:"IsPowerSupplyOn"`
 	// The next three are of 2026 models with power targeting; their meaning is taken from their names.
 	PowerTarget  wire.Flag   `json:"IsPowerTargetEnabled"`
 	ActualTarget wire.Number `json:"ActualPowerTarget"`
