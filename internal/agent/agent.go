@@ -61,7 +61,7 @@ type Agent struct {
 	report      lease.Report // newest published
 	reported    time.Duration
 	published   bool
-	news        bool // something happened since the report was last thought over
+	news        bool // orders were thought over since the report last was
 }
 
 // New makes an agent that minds nothing yet.
@@ -88,7 +88,6 @@ func (a *Agent) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case f := <-a.inbox:
-			a.news = true
 			f(ctx, a.cfg.Clock())
 			a.drain(ctx)
 		case <-timer.C:

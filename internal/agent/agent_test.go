@@ -73,13 +73,29 @@ func TestShedReachesEveryDeviceWithinASecond(t *testing.T) {
 	})
 }
 
+func TestAShedIsVerifiedAsSoonAsItSettles(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRanch(3)
+		o := lit(t, r, addresses(3))
+		time.Sleep(1700 * time.Millisecond) // off every beat
+		o.grant(0, time.Minute, 5*time.Second)
+		time.Sleep(r.at(0).Capabilities().SleepTiming.Worst + fakeLatency + 2*reportGap)
+		if got := o.report().Bound; got != 3*fakeResidual {
+			t.Fatalf("bound %d W when the shed has settled, want %d", got, 3*fakeResidual)
+		}
+	})
+}
+
 func TestDiscoveryTakesSeconds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := newRanch(200)
-		o := stage(t, r, lease.Assignment{Ranges: []string{"10.0.0.0/24"}, Firmware: "Auto"})
+		r := newRanch(256)
+		for i := range 128 {
+			delete(r.fakes, r.at(2*i+1).addr) // every other address is dead
+		}
+		o := stage(t, r, lease.Assignment{Ranges: []string{"10.0.0.1-10.0.1.0"}, Firmware: "Auto"})
 		time.Sleep(3 * time.Second)
-		if got := o.report().Counts.Total; got != 200 {
-			t.Fatalf("found %d devices of 200", got)
+		if got := o.report().Counts.Total; got != 128 {
+			t.Fatalf("found %d devices of 128", got)
 		}
 	})
 }
@@ -179,14 +195,13 @@ func TestWakesAreStaggered(t *testing.T) {
 	const count = 40
 	bubble(t, func(t *testing.T) {
 		r := newRanch(count)
-		for _, f := range r.fakes {
-			f.asleep, f.from, f.to = true, fakeResidual, fakeResidual
-		}
-		o := stage(t, r, addresses(count))
-		time.Sleep(2 * time.Second)
+		o := lit(t, r, addresses(count))
+		o.grant(0, time.Hour, 5*time.Second)
+		time.Sleep(time.Minute)
+		slept := len(r.written())
 		o.grant(count*fakeWatts*2, 5*time.Minute, 0)
 		time.Sleep(watched)
-		writes := r.written()
+		writes := r.written()[slept:]
 		if len(writes) != count {
 			t.Fatalf("%d wakes, want %d", len(writes), count)
 		}
@@ -194,6 +209,9 @@ func TestWakesAreStaggered(t *testing.T) {
 			if gap := writes[i].at - writes[i-wakesPerSecond].at; gap < time.Second {
 				t.Fatalf("%d wakes in %s", wakesPerSecond+1, gap)
 			}
+		}
+		if took := writes[count-1].at - writes[0].at; took > 5*time.Second {
+			t.Fatalf("%d wakes took %s", count, took)
 		}
 	})
 }

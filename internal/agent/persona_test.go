@@ -89,8 +89,12 @@ func TestAHangingMachineHoldsUpNobody(t *testing.T) {
 	const count = 8
 	bubble(t, func(t *testing.T) {
 		r := newRanch(count)
+		for _, f := range r.fakes {
+			f.fixed = true
+		}
 		o := lit(t, r, addresses(count))
-		r.at(2).become(hung)
+		first, second := r.at(2), r.at(4)
+		first.become(hung)
 		time.Sleep(40 * time.Second)
 		if got := o.report(); got.Counts.Unreachable != 1 || got.Counts.Hashing != count-1 {
 			t.Fatalf("counts %+v, want one unreachable", got.Counts)
@@ -98,19 +102,40 @@ func TestAHangingMachineHoldsUpNobody(t *testing.T) {
 		if got, least := r.at(5).reads, 10; got < least {
 			t.Fatalf("read a good machine %d times in a minute, want %d", got, least)
 		}
+		second.become(hung)
+		time.Sleep(11 * time.Second) // its read is overdue, and it does not count as unreachable yet
 		ordered := r.now()
-		o.grant(2*fakeWatts, time.Minute, 5*time.Second)
+		const limit = 5 * fakeWatts / 2
+		o.grant(limit, time.Minute, 5*time.Second)
 		time.Sleep(time.Second)
 		for _, w := range r.written() {
-			if w.addr == r.at(2).addr {
-				t.Fatalf("a second operation at the machine that hangs")
+			if w.addr == first.addr || w.addr == second.addr {
+				t.Fatalf("a second operation at %s, which hangs", w.addr)
 			}
 			if w.at-ordered > 100*time.Millisecond {
 				t.Fatalf("wrote %s after the lease", w.at-ordered)
 			}
 		}
-		if got := len(r.written()); got < count-2 {
-			t.Fatalf("shed %d machines, want the hanging one's watts counted: at least %d", got, count-2)
+		time.Sleep(fakeRamp)
+		if got := r.watts(); got > limit {
+			t.Fatalf("draws %d W of %d: the others have to make up for what hangs", got, limit)
+		}
+	})
+}
+
+func TestSlowMachinesAreAllPolled(t *testing.T) {
+	const count = 300
+	bubble(t, func(t *testing.T) {
+		r := newRanch(count)
+		for _, f := range r.fakes {
+			f.slow = 3800 * time.Millisecond // more reads wanted than may be in flight
+		}
+		stage(t, r, addresses(count))
+		time.Sleep(time.Minute)
+		for _, f := range r.fakes {
+			if f.reads < 7 {
+				t.Fatalf("read %s %d times in a minute", f.addr, f.reads)
+			}
 		}
 	})
 }
@@ -136,12 +161,28 @@ func TestBusyMachinesAreNamedAndLeftAlone(t *testing.T) {
 	})
 }
 
+func TestARefusedRaiseCountsForNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRanch(2)
+		o := lit(t, r, addresses(2))
+		o.grant(0, 5*time.Minute, 5*time.Second)
+		time.Sleep(time.Minute)
+		r.at(0).become(busy)
+		r.at(1).become(busy)
+		o.grant(3*fakeWatts, 5*time.Minute, 0)
+		time.Sleep(time.Second)
+		if got := o.report(); got.Bound != 2*fakeResidual || len(got.Troubles) != 2 {
+			t.Fatalf("bound %d W and troubles %v after raises that were refused", got.Bound, got.Troubles)
+		}
+	})
+}
+
 func TestAMachineThatMovesKeepsItsHistory(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRanch(2)
 		a := addresses(6)
 		o := lit(t, r, a)
-		o.grant(fakeWatts, 5*time.Minute, 5*time.Second)
+		o.grant(0, 5*time.Minute, 5*time.Second)
 		time.Sleep(watched)
 		old := r.at(0)
 		r.mu.Lock()
@@ -156,8 +197,8 @@ func TestAMachineThatMovesKeepsItsHistory(t *testing.T) {
 		if got.Counts.Total != 2 || got.Counts.Unreachable != 0 {
 			t.Fatalf("counts %+v, want the two machines that are there", got.Counts)
 		}
-		if len(got.PriorSettings) == 0 {
-			t.Fatalf("forgot what it ran before")
+		if prior := got.PriorSettings[old.mac]; prior != "HashWatts 3500" {
+			t.Fatalf("remembers %q of what it ran before", prior)
 		}
 	})
 }

@@ -37,6 +37,7 @@ const (
 	fakeResidual = 20
 	fakeLatency  = 20 * time.Millisecond
 	fakeRamp     = 4 * time.Second
+	fakeDial     = 2 * time.Second // until an address that nobody uses is given up
 )
 
 // write is one setting that reached a fake machine.
@@ -52,6 +53,7 @@ type ranch struct {
 	mu      sync.Mutex
 	fakes   map[netip.Addr]*fake
 	writes  []write
+	overlap int           // operations begun at a machine that had one
 	release chan struct{} // closed at the end, for what hangs
 }
 
@@ -81,6 +83,7 @@ func (r *ranch) open(ctx context.Context, addr netip.Addr, _ miner.Firmware, _ m
 	f := r.fakes[addr]
 	r.mu.Unlock()
 	if f == nil {
+		time.Sleep(fakeDial)
 		return nil, miner.Identity{}, miner.ErrUnreachable
 	}
 	id, err := f.Identify(ctx)
@@ -117,6 +120,7 @@ type fake struct {
 	from, to int64
 	since    time.Duration
 	reads    int
+	inside   int // operations now
 	booted   time.Duration
 }
 
@@ -173,7 +177,22 @@ func (f *fake) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// enter and its answer bracket an operation: a driver is used by one goroutine at a time.
+func (f *fake) enter() (leave func()) {
+	f.ranch.mu.Lock()
+	defer f.ranch.mu.Unlock()
+	if f.inside++; f.inside > 1 {
+		f.ranch.overlap++
+	}
+	return func() {
+		f.ranch.mu.Lock()
+		defer f.ranch.mu.Unlock()
+		f.inside--
+	}
+}
+
 func (f *fake) Identify(ctx context.Context) (miner.Identity, error) {
+	defer f.enter()()
 	if err := f.wait(ctx, fakeLatency); err != nil {
 		return miner.Identity{}, err
 	}
@@ -181,6 +200,7 @@ func (f *fake) Identify(ctx context.Context) (miner.Identity, error) {
 }
 
 func (f *fake) Read(ctx context.Context) (miner.Reading, error) {
+	defer f.enter()()
 	if err := f.wait(ctx, fakeLatency+f.slow); err != nil {
 		return miner.Reading{}, err
 	}
@@ -204,6 +224,7 @@ func (f *fake) Read(ctx context.Context) (miner.Reading, error) {
 }
 
 func (f *fake) Apply(ctx context.Context, s miner.Setting) error {
+	defer f.enter()()
 	if f.is() == busy {
 		return fmt.Errorf("fake: %w", miner.ErrBusy)
 	}
@@ -267,6 +288,9 @@ func stage(t *testing.T, r *ranch, assignment lease.Assignment) *operator {
 		cancel()
 		close(r.release)
 		running.Wait()
+		if r.overlap > 0 {
+			t.Errorf("%d operations were begun at machines that had one", r.overlap)
+		}
 	})
 	o := &operator{t: t, agent: a, ranch: r, issuer: lease.NewIssuer(7)}
 	o.issuer.Assign(assignment, func(lease.Assignment, lease.Assignment) bool { return false })

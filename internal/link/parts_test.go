@@ -117,6 +117,9 @@ func TestTheOutboxKeepsTheNewest(t *testing.T) {
 	if got, ok := b.next(t.Context()); !ok || got.Hello == nil {
 		t.Fatalf("first left %+v, want the hello", got)
 	}
+	if got, ok := b.take(); ok {
+		t.Fatalf("then left %+v, granted to what the hello replaces", got)
+	}
 	l.Seq++
 	b.PutLease(l)
 	b.PutLease(l)
@@ -174,6 +177,14 @@ func TestAuthoritiesAndLeavesTellTheirTime(t *testing.T) {
 		t.Fatalf("%v, until %s", err, again.NotAfter())
 	}
 	leaf := must[Leaf](t)(again.IssueServer(now, serverName))
+	for usage, leaf := range map[x509.ExtKeyUsage]Leaf{
+		x509.ExtKeyUsageServerAuth: leaf,
+		x509.ExtKeyUsageClientAuth: must[Leaf](t)(again.IssueOperator(now)),
+	} {
+		if cert := must[*x509.Certificate](t)(parseCert(leaf.CertPEM)); len(cert.ExtKeyUsage) != 1 || cert.ExtKeyUsage[0] != usage {
+			t.Errorf("usages %v, want only %v", cert.ExtKeyUsage, usage)
+		}
+	}
 	if end, err := NotAfter(leaf.CertPEM); err != nil || end.Sub(now).Round(time.Minute) != leafLife {
 		t.Errorf("leaf ends %s: %v", end, err)
 	}
