@@ -30,7 +30,7 @@ func selector(name string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: appLabels(name)}
 }
 
-func template(name string) corev1.PodTemplateSpec {
+func podTemplate(name string) corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: appLabels(name)},
 		Spec:       gpuPod("", "").Spec,
@@ -38,14 +38,14 @@ func template(name string) corev1.PodTemplateSpec {
 }
 
 func jobTemplate(name string) corev1.PodTemplateSpec {
-	t := template(name)
+	t := podTemplate(name)
 	t.Spec.RestartPolicy = corev1.RestartPolicyNever
 	return t
 }
 
 func replicaSet(namespace, name string, replicas int32) *appsv1.ReplicaSet {
 	return &appsv1.ReplicaSet{ObjectMeta: named(namespace, name), Spec: appsv1.ReplicaSetSpec{
-		Replicas: &replicas, Selector: selector(name), Template: template(name),
+		Replicas: &replicas, Selector: selector(name), Template: podTemplate(name),
 	}}
 }
 
@@ -69,14 +69,14 @@ func TestPodsOfControllersAreGated(t *testing.T) {
 	c := startCluster(t)
 	for kind, owner := range map[string]client.Object{
 		"deployment": &appsv1.Deployment{ObjectMeta: named(blue, "deployment"), Spec: appsv1.DeploymentSpec{
-			Selector: selector("deployment"), Template: template("deployment"),
+			Selector: selector("deployment"), Template: podTemplate("deployment"),
 		}},
 		"replicaset": replicaSet(blue, "replicaset", 1),
 		"statefulset": &appsv1.StatefulSet{ObjectMeta: named(blue, "statefulset"), Spec: appsv1.StatefulSetSpec{
-			Selector: selector("statefulset"), Template: template("statefulset"),
+			Selector: selector("statefulset"), Template: podTemplate("statefulset"),
 		}},
 		"daemonset": &appsv1.DaemonSet{ObjectMeta: named(blue, "daemonset"), Spec: appsv1.DaemonSetSpec{
-			Selector: selector("daemonset"), Template: template("daemonset"),
+			Selector: selector("daemonset"), Template: podTemplate("daemonset"),
 		}},
 		"job": &batchv1.Job{ObjectMeta: named(blue, "job"), Spec: batchv1.JobSpec{Template: jobTemplate("job")}},
 	} {

@@ -38,7 +38,7 @@ func Policies(t *Table) (map[string][]byte, error) {
 	}
 	return render(fill{
 		Labels:   "  labels: {app.kubernetes.io/name: counterweight}\n",
-		Names:    names.String(),
+		Names:    "{" + names.String() + "\n      }",
 		Prefixes: prefixes.String(),
 		Operator: Operator,
 	})

@@ -57,6 +57,7 @@ func TestWattsFor(t *testing.T) {
 		"one claim":                   {withClaims(spec(container("c", nil)), 1), 14500, false},
 		"two claims and a GPU":        {withClaims(spec(gpus("1")), 2), 30275, false},
 		"more than there can be":      {spec(gpus("9E"), gpus("9E")), 1_000_000_000_000, true},
+		"more than an int64 can hold": {spec(container("c", limits("amd.com/gpu", "9E")), container("d", limits("amd.com/gpu", "9E"))), 1_000_000_000_000, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -28,13 +28,14 @@ system:serviceaccount:{{ .Release.Namespace }}:counterweight-operator
 {{- end }}
 {{- end }}
 
-{{/* The exact names of the table, as entries of a CEL map. */}}
+{{/* The exact names of the table, as a CEL map. */}}
 {{- define "counterweight.acceleratorNames" -}}
 {{- $names := list }}
 {{- range (include "counterweight.accelerators" . | fromYaml).accelerators }}
 {{- with .name }}{{ $names = append $names (printf "'%s': true" .) }}{{ end }}
 {{- end }}
-{{- join ",\n" ($names | sortAlpha) | nindent 8 }}
+{{- "{" }}{{ join ",\n" ($names | sortAlpha) | nindent 8 }}
+      }
 {{- end }}
 
 {{/* The prefixes of the table, as further terms of a CEL expression. */}}
