@@ -101,6 +101,11 @@ func TestServesUntilTold(t *testing.T) {
 	if _, err := net.DialTimeout("tcp", at, time.Second); err == nil {
 		t.Error("still publishing")
 	}
+	for _, d := range truth.Devices {
+		if _, err := net.DialTimeout("tcp", net.JoinHostPort(d.Address, strconv.Itoa(d.Port)), time.Second); err == nil {
+			t.Errorf("%s still listens", d.Address)
+		}
+	}
 }
 
 func TestBadInputIsOneClearError(t *testing.T) {

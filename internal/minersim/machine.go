@@ -214,6 +214,9 @@ func (m *Machine) TeraHashesFor(watts float64) float64 {
 // goes on being above zero for a while after hashing stopped.
 func (m *Machine) AverageTeraHashes(over time.Duration) float64 {
 	over = min(over, historyKept)
+	if m.level.steady(m.now - over) {
+		return m.TeraHashes()
+	}
 	const samples = 24
 	sum := 0.0
 	for i := range samples {

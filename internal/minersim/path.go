@@ -50,6 +50,9 @@ func (p *path) moving(t time.Duration) bool {
 	return false
 }
 
+// steady tells whether the level has been the same from t on, and nothing is coming.
+func (p *path) steady(t time.Duration) bool { return p.knots[len(p.knots)-1].at <= t }
+
 // end is the level everything settles at.
 func (p *path) end() float64 { return p.knots[len(p.knots)-1].level }
 

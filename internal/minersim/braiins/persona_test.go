@@ -1,10 +1,15 @@
 package braiins_test
 
 import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/minersim"
+	"github.com/counterweight-dev/counterweight/internal/minersim/braiins"
 )
 
 func (r *rig) persona(p minersim.Persona) {
@@ -91,5 +96,43 @@ func TestRebootsHotForgetsEverything(t *testing.T) {
 	r.login()
 	if got := r.read(); got.target != 3500 || got.status != 2 || !near(got.watts, 3500, 3) {
 		t.Errorf("after a hot reboot it reads %+v", got)
+	}
+}
+
+// TestAPulledPlugCutsWhatIsOpen: at once, not at the next request.
+func TestAPulledPlugCutsWhatIsOpen(t *testing.T) {
+	r := start(t)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("http://%s/api/v1/miner/status", r.d.Address), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", r.token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	r.clock.AwaitWaiter()
+	if _, err := r.site.Reboot(minersim.Selector{Address: r.d.Address.Addr().String()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(resp.Body); err == nil {
+		t.Error("the stream ended in order")
+	}
+}
+
+// TestCloseEndsWaits: also when it comes before the server began to serve.
+func TestCloseEndsWaits(t *testing.T) {
+	r := start(t)
+	for range 200 {
+		front := braiins.New()
+		if err := front.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ours, theirs := net.Pipe()
+		front.Serve(r.d, theirs)
+		if _, err := ours.Read(make([]byte, 1)); err == nil {
+			t.Fatal("served after it was closed")
+		}
 	}
 }
