@@ -78,14 +78,18 @@ func (m *matcher) add(w *workloadFacts) {
 
 // of answers nil for a pod of nobody.
 func (m *matcher) of(ctx context.Context, c client.Reader, pod *corev1.Pod) (*workloadFacts, error) {
-	if w := m.byUID[pod.UID]; w != nil {
-		return w, nil
+	holder, name := m.byUID[pod.UID], pod.Labels[powerv1.WorkloadLabel]
+	var selected *workloadFacts
+	if name == "" {
+		selected = m.selected(pod)
 	}
-	if name := pod.Labels[powerv1.WorkloadLabel]; name != "" {
+	switch {
+	case holder != nil:
+		return holder, nil
+	case name != "":
 		return m.byName[types.NamespacedName{Namespace: pod.Namespace, Name: name}], nil
-	}
-	if w := m.selected(pod); w != nil {
-		return w, nil
+	case selected != nil:
+		return selected, nil
 	}
 	owner, err := rootOwner(ctx, c, pod)
 	if err != nil {

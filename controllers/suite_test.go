@@ -153,7 +153,7 @@ func newSite(ctx context.Context) *site {
 	Expect(powerv1.AddToScheme(scheme)).To(Succeed())
 	inner, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
-	s := &site{ns: fmt.Sprintf("site-%d", names), now: epochStart, events: &eventLog{}}
+	s := &site{ns: fmt.Sprintf("site-%d", names), now: time.Now().Truncate(time.Second), events: &eventLog{}}
 	c := interceptor.NewClient(inner, s.countWrites())
 	s.wire = &fakeAgents{site: s, agents: map[string]*fakeAgent{}}
 	clock := func() time.Time { return s.now }
