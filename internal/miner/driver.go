@@ -37,7 +37,8 @@ type Driver interface {
 	Read(ctx context.Context) (Reading, error)
 	// Apply commands one setting. A nil error means the machine said yes, never that it did it.
 	Apply(ctx context.Context, s Setting) error
-	// Capabilities are known after Identify.
+	// Capabilities are known after Identify, and may change with a later reading: a person may turn
+	// automatic tuning on. Asking costs nothing.
 	Capabilities() Capabilities
 }
 

@@ -9,11 +9,16 @@ import (
 
 // FuzzReading: whatever a machine sends, a reading keeps what the rest of the house relies on.
 func FuzzReading(f *testing.F) {
-	m := s19xp().replies
-	f.Add([]byte(m["miner/details"]), []byte(m["miner/stats"]), []byte(m["performance/tuner-state"]), []byte(m["configuration/miner"]))
-	f.Add([]byte(`{"status":"3"}`), []byte(`{"power_stats":{"approximated_consumption":{"watt":"38"}}}`), []byte(`{}`), []byte(`null`))
-	f.Add([]byte(`{"status":3.5,"bos_version":[]}`), []byte(`{"miner_stats":[]}`), []byte(`{"mode_state":{"powertargetmodestate":null}}`), []byte(`[]`))
-	f.Fuzz(func(t *testing.T, rawDetails, rawStats, rawTuner, rawConfiguration []byte) {
+	f.Add(`2`, `114250.5`, `2472`, `2`, `{"watt":2431}`, `{"watt":3031}`)
+	f.Add(`"3"`, `0`, `"38"`, `5`, `null`, `{"watt":null}`)
+	f.Add(`"normal"`, `"1e5"`, `-1`, `"6"`, `{"watt":"2431.5"}`, `[]`)
+	f.Add(`4`, `null`, `1e300`, `4`, `{}`, `{"watt":{"watt":1}}`)
+	f.Fuzz(func(t *testing.T, status, ghs, watts, overall, current, told string) {
+		rawDetails := []byte(`{"bos_version":{"current":"x"},"system_uptime_s":5,"status":` + status + `}`)
+		rawStats := []byte(`{"miner_stats":{"real_hashrate":{"last_5s":{"gigahash_per_second":` + ghs +
+			`}}},"power_stats":{"approximated_consumption":{"watt":` + watts + `}}}`)
+		rawTuner := []byte(`{"overall_tuner_state":` + overall + `,"mode_state":{"powertargetmodestate":{"current_target":` + current + `}}}`)
+		rawConfiguration := []byte(`{"tuner":{"power_target":` + told + `}}`)
 		var who details
 		var now stats
 		var tuner tunerState

@@ -12,13 +12,14 @@ import (
 
 // FuzzReading: whatever a machine sends, a reading keeps what the rest of the house relies on.
 func FuzzReading(f *testing.F) {
-	m := s19kpro()
-	f.Add([]byte(m.reply(request{Command: "summary+power+config"})), []byte(m.reply(request{Command: "profiles"})), true)
-	asleep(m)
-	f.Add([]byte(m.reply(request{Command: "summary+power+config"})), []byte(`{"PROFILES":{"Profile Name":"x","Watts":"5"}}`), false)
-	f.Add([]byte(`{"CONFIG":[{"CurtailMode":1}],"POWER":{"Watts":-5},"SUMMARY":[[]]}`), []byte(`{"STATUS":"E"}`), false)
-	f.Add([]byte(`{"config":[{"STATUS":"E"}],"summary":7}`), []byte(`null`), true)
-	f.Fuzz(func(t *testing.T, rawLook, rawProfiles []byte, told bool) {
+	f.Add(`"None"`, `"290MHz"`, `false`, `57803.1`, `1051`, `false`, `"290MHz"`, `1188`, true)
+	f.Add(`"Sleep"`, `"x"`, `"true"`, `"0.0"`, `"24"`, `true`, `"x,y"`, `"5"`, false)
+	f.Add(`null`, `7`, `[]`, `-1`, `1e300`, `{}`, `7`, `0`, true)
+	f.Fuzz(func(t *testing.T, mode, profile, atm, ghs, watts, psu, name, rated string, told bool) {
+		rawLook := []byte(`{"config":[{"STATUS":[{"STATUS":"S"}],"CONFIG":[{"CurtailMode":` + mode + `,"Profile":` + profile +
+			`,"IsAtmEnabled":` + atm + `}]}],"summary":[{"SUMMARY":[{"GHS 5s":` + ghs + `}]}],"power":[{"POWER":[{"Watts":` +
+			watts + `,"PSU":` + psu + `}]}]}`)
+		rawProfiles := []byte(`{"PROFILES":[{"Profile Name":` + name + `,"Watts":` + rated + `},{"Profile Name":"default","Watts":2808}]}`)
 		now, _, _ := joined(rawLook)
 		var p reply
 		_ = wire.Decode(rawProfiles, &p)
@@ -55,6 +56,23 @@ func checkModes(t *testing.T, modes []miner.Mode) {
 		}
 		seen[m.Name] = true
 	}
+}
+
+// FuzzJoined: a reply of any shape is taken or refused, never trusted half.
+func FuzzJoined(f *testing.F) {
+	f.Add([]byte(`{"config":[{"CONFIG":[{"Profile":"a"}]}],"summary":[{}],"id":1}`))
+	f.Add([]byte(`{"CONFIG":[{"Profile":"a"}],"SUMMARY":{}}`))
+	f.Add([]byte(`{"config":[{"STATUS":"E"}],"summary":7}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		now, ok, err := joined(in)
+		if ok && err != nil {
+			t.Errorf("%q is taken and refused", in)
+		}
+		if !ok && now.config != (config{}) {
+			t.Errorf("%q is refused, and has %+v", in, now.config)
+		}
+	})
 }
 
 // FuzzStatus: STATUS comes as a list, an object or a letter, and never says yes by accident.
