@@ -62,6 +62,7 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w; set --kubeconfig or run in a cluster", err)
 	}
+	cfg.QPS = -1 // the API server's own priority and fairness limits us; a hand-over must not queue here
 	if err := checkVersion(cfg); err != nil {
 		return err
 	}
