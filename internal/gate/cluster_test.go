@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -25,9 +26,9 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/controller-runtime/pkg/log"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/counterweight-dev/counterweight/api/v1alpha1"
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
 )
 
@@ -53,10 +54,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	log.SetLogger(logr.Discard())
+	logf.SetLogger(logr.Discard())
 	code := m.Run()
-	for i := len(cleanup) - 1; i >= 0; i-- {
-		cleanup[i]()
+	for _, undo := range slices.Backward(cleanup) {
+		undo()
 	}
 	os.Exit(code)
 }
@@ -156,7 +157,7 @@ func startControllers(env *envtest.Environment) error {
 
 func (c *cluster) as(who rest.ImpersonationConfig) client.Client {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, powerv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			panic(err)
 		}
@@ -232,7 +233,7 @@ func (c *cluster) populate(ctx context.Context) error {
 	for _, ns := range []string{red, blue, green} {
 		n := &corev1.Namespace{ObjectMeta: named("", ns)}
 		if ns != green {
-			n.Labels = map[string]string{v1alpha1.AdmissionLabel: v1alpha1.AdmissionGated}
+			n.Labels = map[string]string{powerv1.AdmissionLabel: powerv1.AdmissionGated}
 		}
 		objects = append(objects, n, &rbacv1.RoleBinding{
 			ObjectMeta: named(ns, tenantName),

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/counterweight-dev/counterweight/api/v1alpha1"
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
 )
 
@@ -66,7 +66,7 @@ func edited(pod *corev1.Pod, edits []func(*corev1.Pod)) *corev1.Pod {
 
 func admittedWith(watts string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) {
-		pod.Annotations = map[string]string{v1alpha1.AdmittedAnnotation: watts}
+		pod.Annotations = map[string]string{powerv1.AdmittedAnnotation: watts}
 	}
 }
 
@@ -140,7 +140,7 @@ func wantGated(t *testing.T, pod *corev1.Pod, want bool) {
 // aggregated.
 func (c *cluster) waitForPolicies(ctx context.Context) error {
 	unmanaged := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "other", Labels: map[string]string{
-		v1alpha1.AdmissionLabel: "wrong",
+		powerv1.AdmissionLabel: "wrong",
 	}}}
 	checks := []func(context.Context) error{
 		func(ctx context.Context) error {
@@ -176,9 +176,9 @@ func (c *cluster) waitForPolicies(ctx context.Context) error {
 	return nil
 }
 
-func workload(namespace, name string) *v1alpha1.GPUWorkload {
-	return &v1alpha1.GPUWorkload{ObjectMeta: named(namespace, name), Spec: v1alpha1.GPUWorkloadSpec{
-		Class:    v1alpha1.ClassTraining,
+func workload(namespace, name string) *powerv1.GPUWorkload {
+	return &powerv1.GPUWorkload{ObjectMeta: named(namespace, name), Spec: powerv1.GPUWorkloadSpec{
+		Class:    powerv1.ClassTraining,
 		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}},
 	}}
 }

@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/counterweight-dev/counterweight/api/v1alpha1"
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
 )
 
@@ -193,7 +193,7 @@ func TestWithoutTheMutatingPolicyPodsAreRefused(t *testing.T) {
 		return refusedBy(c.tenant.Create(ctx, gpuPod(red, "x"), client.DryRunAll), "gate-present")
 	})
 	create(t, c.tenant, cpuPod(red, "x"), client.DryRunAll)
-	create(t, c.tenant, gpuPod(red, "x", withGates(v1alpha1.Gate)), client.DryRunAll)
+	create(t, c.tenant, gpuPod(red, "x", withGates(powerv1.Gate)), client.DryRunAll)
 	t.Run("controllers say so and try again", func(t *testing.T) {
 		c.createAll(t, replicaSet(red, "tries-again", 1))
 		mustEventually(t, func(ctx context.Context) error {
@@ -218,7 +218,7 @@ func TestAGPUByLimitRangeIsGated(t *testing.T) {
 	c := startCluster(t)
 	const defaults = "defaults"
 	c.createAll(t,
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: defaults, Labels: map[string]string{v1alpha1.AdmissionLabel: v1alpha1.AdmissionGated}}},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: defaults, Labels: map[string]string{powerv1.AdmissionLabel: powerv1.AdmissionGated}}},
 		&corev1.LimitRange{ObjectMeta: named(defaults, "gpu"), Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
 			Type: corev1.LimitTypeContainer, Default: limits("nvidia.com/gpu", "1"), DefaultRequest: limits("nvidia.com/gpu", "1"),
 		}}}},

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/counterweight-dev/counterweight/api/v1alpha1"
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 )
 
 // Operator is the user that may open gates without being asked for the verb: the ServiceAccount that
@@ -19,7 +19,7 @@ const Operator = "system:serviceaccount:counterweight-system:counterweight-opera
 // have left, or the policies may be gone, while the pod still waits.
 func Gated(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.SchedulingGates, func(g corev1.PodSchedulingGate) bool {
-		return g.Name == v1alpha1.Gate
+		return g.Name == powerv1.Gate
 	})
 }
 
@@ -27,7 +27,7 @@ func Gated(pod *corev1.Pod) bool {
 // can't be read; if it runs, it is counted by the table (L8).
 func Admitted(pod *corev1.Pod) (watts int64, ok bool) {
 	// 40 bits hold the largest watts the API takes; ParseUint refuses signs.
-	n, err := strconv.ParseUint(pod.Annotations[v1alpha1.AdmittedAnnotation], 10, 40)
+	n, err := strconv.ParseUint(pod.Annotations[powerv1.AdmittedAnnotation], 10, 40)
 	if err != nil || n > maxPodWatts {
 		return 0, false
 	}
@@ -62,10 +62,10 @@ func OpenPatch(uid types.UID, resourceVersion string, watts int64, nodeSelector 
 		Metadata: metadata{
 			UID:             uid,
 			ResourceVersion: resourceVersion,
-			Annotations:     map[string]string{v1alpha1.AdmittedAnnotation: strconv.FormatInt(watts, 10)},
+			Annotations:     map[string]string{powerv1.AdmittedAnnotation: strconv.FormatInt(watts, 10)},
 		},
 		Spec: spec{
-			SchedulingGates: []gateOff{{Name: v1alpha1.Gate, Patch: "delete"}},
+			SchedulingGates: []gateOff{{Name: powerv1.Gate, Patch: "delete"}},
 			NodeSelector:    nodeSelector,
 		},
 	})

@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/counterweight-dev/counterweight/api/v1alpha1"
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
 )
 
@@ -63,7 +63,7 @@ func TestEveryVerbOnGPUWorkloadsOpensNoGate(t *testing.T) {
 	c := startCluster(t)
 	role := &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: "careless", Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-admin": "true"}},
-		Rules:      []rbacv1.PolicyRule{rule(v1alpha1.GroupVersion.Group, "gpuworkloads", "*"), rule("", "configmaps/status", "update")},
+		Rules:      []rbacv1.PolicyRule{rule(powerv1.GroupVersion.Group, "gpuworkloads", "*"), rule("", "configmaps/status", "update")},
 	}
 	if err := c.admin.Create(t.Context(), role); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestEveryVerbOnGPUWorkloadsOpensNoGate(t *testing.T) {
 	})
 	// Proof that the verb has come to the tenant: it may delete collections, which counterweight-user does not list.
 	mustEventually(t, func(ctx context.Context) error {
-		return c.tenant.DeleteAllOf(ctx, &v1alpha1.GPUWorkload{}, client.InNamespace(blue))
+		return c.tenant.DeleteAllOf(ctx, &powerv1.GPUWorkload{}, client.InNamespace(blue))
 	})
 	pod := create(t, c.tenant, gpuPod(blue, "careless"))
 	wantRefusedBy(t, c.tenant.Patch(t.Context(), pod.DeepCopy(), strategicPatch(dropGate)), "gate-kept")
@@ -97,11 +97,11 @@ func TestATenantHoldsNoLedger(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"gpuworkloads/status": c.tenant.Status().Patch(t.Context(), made.DeepCopy(), mergePatch(`{"status":{"epoch":1}}`)),
-		"minerpools":          c.tenant.List(t.Context(), &v1alpha1.MinerPoolList{}, client.InNamespace(blue)),
-		"powerbudgets":        c.tenant.List(t.Context(), &v1alpha1.PowerBudgetList{}),
-		"curtailmentevents":   c.tenant.List(t.Context(), &v1alpha1.CurtailmentEventList{}),
+		"minerpools":          c.tenant.List(t.Context(), &powerv1.MinerPoolList{}, client.InNamespace(blue)),
+		"powerbudgets":        c.tenant.List(t.Context(), &powerv1.PowerBudgetList{}),
+		"curtailmentevents":   c.tenant.List(t.Context(), &powerv1.CurtailmentEventList{}),
 		"a role that opens gates": c.tenant.Create(t.Context(), &rbacv1.Role{ObjectMeta: named(blue, "escalate"), Rules: []rbacv1.PolicyRule{
-			rule(v1alpha1.GroupVersion.Group, "gates", "open"),
+			rule(powerv1.GroupVersion.Group, "gates", "open"),
 		}}),
 		"a binding to the operator's role": c.tenant.Create(t.Context(), &rbacv1.RoleBinding{ObjectMeta: named(blue, "escalate"),
 			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "counterweight-operator"},
@@ -145,7 +145,7 @@ func TestEnrolment(t *testing.T) {
 	everyVerb := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces", "namespaces/status", "namespaces/finalize"}, Verbs: []string{"*"}}
 	keeper := c.grant(t, "keeper", everyVerb)
 	c.bind(t, "site-admin", nil, "counterweight-site-admin")
-	siteAdmin := c.grant(t, "site-admin-too", everyVerb, rule(v1alpha1.GroupVersion.Group, "enrolments", "change"))
+	siteAdmin := c.grant(t, "site-admin-too", everyVerb, rule(powerv1.GroupVersion.Group, "enrolments", "change"))
 	mustEventually(t, func(ctx context.Context) error {
 		return keeper.Create(ctx, &corev1.Namespace{ObjectMeta: named("", "plain")})
 	})
@@ -155,13 +155,13 @@ func TestEnrolment(t *testing.T) {
 	typo := mergePatch(`{"metadata":{"labels":{"power.counterweight.dev/admission":"gated"}}}`)
 	ns := func(name string) *corev1.Namespace { return &corev1.Namespace{ObjectMeta: named("", name)} }
 	labelled := ns("labelled")
-	labelled.Labels = map[string]string{v1alpha1.AdmissionLabel: v1alpha1.AdmissionGated}
+	labelled.Labels = map[string]string{powerv1.AdmissionLabel: powerv1.AdmissionGated}
 	updated := func(subresource string) error {
 		now := &corev1.Namespace{}
 		if err := c.admin.Get(t.Context(), client.ObjectKey{Name: red}, now); err != nil {
 			return err
 		}
-		delete(now.Labels, v1alpha1.AdmissionLabel)
+		delete(now.Labels, powerv1.AdmissionLabel)
 		return keeper.SubResource(subresource).Update(t.Context(), now)
 	}
 	for name, err := range map[string]error{
@@ -194,7 +194,7 @@ func TestEnrolment(t *testing.T) {
 func TestAPodOfANamespaceThatLeftStaysGated(t *testing.T) {
 	c := startCluster(t)
 	const leaving = "leaving"
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: leaving, Labels: map[string]string{v1alpha1.AdmissionLabel: v1alpha1.AdmissionGated}}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: leaving, Labels: map[string]string{powerv1.AdmissionLabel: powerv1.AdmissionGated}}}
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: named(leaving, tenantName),
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "admin"},
@@ -232,14 +232,14 @@ func TestPriority(t *testing.T) {
 	c := startCluster(t)
 	c.bind(t, "planner", nil, "counterweight-site-admin")
 	planner := c.as(rest.ImpersonationConfig{UserName: "planner"})
-	edited := func(name string, edit func(*v1alpha1.GPUWorkloadSpec)) *v1alpha1.GPUWorkload {
+	edited := func(name string, edit func(*powerv1.GPUWorkloadSpec)) *powerv1.GPUWorkload {
 		w := workload(red, name)
 		edit(&w.Spec)
 		return w
 	}
-	first := func(s *v1alpha1.GPUWorkloadSpec) { s.Priority = new(int32(10)) }
-	standby := func(s *v1alpha1.GPUWorkloadSpec) { s.StandbyPods = new(int32(1)) }
-	last := func(s *v1alpha1.GPUWorkloadSpec) { s.Priority = new(int32(-10)); s.StandbyPods = new(int32(0)) }
+	first := func(s *powerv1.GPUWorkloadSpec) { s.Priority = new(int32(10)) }
+	standby := func(s *powerv1.GPUWorkloadSpec) { s.StandbyPods = new(int32(1)) }
+	last := func(s *powerv1.GPUWorkloadSpec) { s.Priority = new(int32(-10)); s.StandbyPods = new(int32(0)) }
 	mustEventually(t, func(ctx context.Context) error { return planner.Create(ctx, edited("granted", first)) })
 	if err := c.tenant.Create(t.Context(), edited("own", last)); err != nil {
 		t.Fatalf("a tenant can't go last: %v", err)
