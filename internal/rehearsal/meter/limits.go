@@ -116,7 +116,7 @@ func (l *Limits) At(name string, t time.Time) *int64 {
 
 // ParseBudget reads a PowerBudget.
 func ParseBudget(u *unstructured.Unstructured) (Budget, error) {
-	limit, err := watts(u, "limitWatts")
+	limit, err := Quantity(u, "limitWatts")
 	if err != nil {
 		return Budget{}, err
 	}
@@ -132,10 +132,10 @@ func ParseEvent(u *unstructured.Unstructured) (Event, error) {
 	e := Event{Name: u.GetName()}
 	e.Budget, _, _ = unstructured.NestedString(u.Object, "spec", "budget")
 	var err error
-	if e.Limit, err = watts(u, "limitWatts"); err != nil {
+	if e.Limit, err = Quantity(u, "limitWatts"); err != nil {
 		return Event{}, err
 	}
-	if e.Reduce, err = watts(u, "reduceByWatts"); err != nil {
+	if e.Reduce, err = Quantity(u, "reduceByWatts"); err != nil {
 		return Event{}, err
 	}
 	for field, into := range map[string]*time.Time{"start": &e.Start, "end": &e.End} {
@@ -147,8 +147,8 @@ func ParseEvent(u *unstructured.Unstructured) (Event, error) {
 	return e, nil
 }
 
-// watts reads a quantity, written as text or as a number; nil where it is left out.
-func watts(u *unstructured.Unstructured, field string) (*int64, error) {
+// Quantity reads watts of a spec, written as text or as a number; nil where it is left out.
+func Quantity(u *unstructured.Unstructured, field string) (*int64, error) {
 	value, found, err := unstructured.NestedFieldNoCopy(u.Object, "spec", field)
 	if err != nil || !found {
 		return nil, err

@@ -20,6 +20,7 @@ type container struct {
 	ip      string
 	launch  func() (*proc.Process, error)
 	changed func() // the status is another now
+	onExit  func(proc.Exit)
 
 	mu       sync.Mutex
 	process  *proc.Process
@@ -29,9 +30,9 @@ type container struct {
 	ended    chan struct{}
 }
 
-func newContainer(spec *corev1.Container, policy corev1.RestartPolicy, ip string, launch func() (*proc.Process, error), changed func()) *container {
+func newContainer(spec *corev1.Container, policy corev1.RestartPolicy, ip string, launch func() (*proc.Process, error), changed func(), onExit func(proc.Exit)) *container {
 	return &container{
-		spec: spec, policy: policy, ip: ip, launch: launch, changed: changed,
+		spec: spec, policy: policy, ip: ip, launch: launch, changed: changed, onExit: onExit,
 		status: corev1.ContainerStatus{
 			Name: spec.Name, Image: spec.Image, ImageID: "rehearsal", Started: new(false),
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}},
@@ -89,6 +90,9 @@ func (c *container) once() (proc.Exit, error) {
 		s.LastTerminationState = s.State
 		s.Ready, s.Started = false, new(false)
 	})
+	if !c.isStopping() {
+		c.onExit(exit)
+	}
 	return exit, nil
 }
 

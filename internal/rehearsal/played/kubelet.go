@@ -37,6 +37,9 @@ type Options struct {
 	Binary func(image, program string) (string, error)
 	// HostIP of a node.
 	HostIP func(node string) string
+	// OnExit, where set, hears of every process that ended while its pod was not being stopped, as
+	// agent/NAMESPACE/POD.
+	OnExit func(name string, exit proc.Exit)
 }
 
 // Kubelet plays the pods of agents on every node.
@@ -185,25 +188,35 @@ func (k *Kubelet) Agents() []string {
 	return slices.SortedFunc(maps.Keys(names), byName)
 }
 
-// Find an agent by agent-N, agent/POD or agent/NAMESPACE/POD.
-func (k *Kubelet) Find(name string) (proc.Target, error) {
+// Key of an agent named agent-N, agent/POD or agent/NAMESPACE/POD: agent/NAMESPACE/POD.
+func (k *Kubelet) Key(name string) (string, error) {
 	all := k.Agents()
 	rest := strings.TrimPrefix(name, "agent")
-	key := strings.TrimPrefix(rest, "/")
-	if n, err := strconv.Atoi(strings.TrimPrefix(rest, "-")); err == nil && strings.HasPrefix(rest, "-") {
-		if n >= len(all) {
-			return nil, fmt.Errorf("there is no %s: agents are %v", name, all)
+	if n, err := strconv.Atoi(strings.TrimPrefix(rest, "-")); err == nil && strings.HasPrefix(rest, "-") && n < len(all) {
+		return "agent/" + all[n], nil
+	}
+	for _, key := range all {
+		if rest == "/"+key || strings.HasSuffix(key, rest) && strings.HasPrefix(rest, "/") {
+			return "agent/" + key, nil
 		}
-		key = all[n]
+	}
+	return "", fmt.Errorf("there is no %s: agents are %v", name, all)
+}
+
+// Find an agent by any of its names.
+func (k *Kubelet) Find(name string) (proc.Target, error) {
+	key, err := k.Key(name)
+	if err != nil {
+		return nil, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, w := range k.workers {
-		if w.key == key || w.pod.Name == key {
+		if "agent/"+w.key == key {
 			return w, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no %s: agents are %v", name, all)
+	return nil, fmt.Errorf("there is no %s any more", key)
 }
 
 // reader reads a namespace's Secrets and ConfigMaps.

@@ -114,7 +114,7 @@ func (w *podWorker) refresh(v *volumes) {
 	for i := range w.pod.Spec.Containers {
 		spec := &w.pod.Spec.Containers[i]
 		launch := func() (*proc.Process, error) { return w.launch(v, spec) }
-		w.containers = append(w.containers, newContainer(spec, w.pod.Spec.RestartPolicy, w.at.podIP, launch, w.changed))
+		w.containers = append(w.containers, newContainer(spec, w.pod.Spec.RestartPolicy, w.at.podIP, launch, w.changed, w.exited))
 	}
 	for _, c := range w.containers {
 		go c.run()
@@ -139,6 +139,12 @@ func (w *podWorker) launch(v *volumes, spec *corev1.Container) (*proc.Process, e
 		Name: w.key + "/" + spec.Name, Path: path, Args: args, Env: env,
 		LogPath: filepath.Join(w.k.opts.LogDir, strings.ReplaceAll(w.key, "/", "_")+".log"),
 	})
+}
+
+func (w *podWorker) exited(exit proc.Exit) {
+	if w.k.opts.OnExit != nil {
+		w.k.opts.OnExit("agent/"+w.key, exit)
+	}
 }
 
 func (w *podWorker) changed() {

@@ -1,0 +1,137 @@
+package play
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/minersim"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/judge"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/scenario"
+)
+
+// machines are the simulated miners: the way to disturb them, and how many of them are healthy.
+type machines struct {
+	url    string
+	client *http.Client
+
+	mu      sync.Mutex
+	groups  []scenario.FleetGroup
+	sick    map[string]int // machines of a group that no controller can bring to hash as told
+	history []judge.FleetAt
+}
+
+func newMachines(url string, groups []scenario.FleetGroup, now time.Time) *machines {
+	m := &machines{url: url, client: &http.Client{Timeout: 5 * time.Second}, groups: groups, sick: map[string]int{}}
+	for _, g := range groups {
+		for persona, n := range g.Personas {
+			if !healthy(persona) {
+				m.sick[g.Name] += n
+			}
+		}
+	}
+	m.note(now)
+	return m
+}
+
+// healthy machines do what they are told, if late.
+func healthy(persona string) bool { return slices.Contains([]string{"good", "late"}, persona) }
+
+// note what healthy machines can draw from now on: their nameplate.
+func (m *machines) note(now time.Time) {
+	watts := map[string]int64{}
+	for _, g := range m.groups {
+		if model, err := minersim.FindModel(g.Model); err == nil {
+			watts[g.Budget] += int64(g.Count-m.sick[g.Name]) * int64(model.Watts)
+		}
+	}
+	m.history = append(m.history, judge.FleetAt{At: now, Watts: watts})
+}
+
+func (m *machines) seen() []judge.FleetAt {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.history)
+}
+
+// canDraw now, by budget.
+func (m *machines) canDraw() map[string]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.history[len(m.history)-1].Watts
+}
+
+func (m *machines) persona(ctx context.Context, p scenario.Persona, now time.Time) error {
+	var answer struct {
+		Changed []minersim.Change `json:"changed"`
+	}
+	if err := m.post(ctx, "/persona", p, &answer); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range answer.Changed {
+		switch was, is := healthy(string(c.From)), healthy(string(c.To)); {
+		case was && !is:
+			m.sick[c.Group]++
+		case !was && is:
+			m.sick[c.Group]--
+		}
+	}
+	m.note(now)
+	return nil
+}
+
+func (m *machines) reboot(ctx context.Context, r scenario.Reboot) error {
+	return m.post(ctx, "/reboot", r, nil)
+}
+
+func (m *machines) post(ctx context.Context, path string, body, into any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("writing a request: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url+path, bytes.NewReader(data))
+	if err != nil {
+		return fmt.Errorf("writing a request: %w", err)
+	}
+	response, err := m.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking asic-sim: %w", err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("asking asic-sim: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("asic-sim says %s: %s", response.Status, bytes.TrimSpace(answer))
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, into)
+}
+
+// ready says whether every listener is open.
+func (m *machines) ready(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := m.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("asic-sim is not ready: %s", response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package play
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/braiins"
+	"github.com/counterweight-dev/counterweight/internal/miner/luxos"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/scenario"
+)
+
+// ownPort of each firmware.
+var ownPort = map[string]int{string(miner.BraiinsOS): braiins.Port, string(miner.LuxOS): luxos.Port}
+
+// instead are the ports to try where a firmware's own may not be bound.
+var instead = []int{8080, 18080, 28080, 38080}
+
+// choosePorts finds which firmwares can't be served on their own port here, and gives the groups that do
+// not name one another. It fails where an address is taken.
+func choosePorts(groups []scenario.FleetGroup) (map[string]int, error) {
+	moved := map[string]int{}
+	for i := range groups {
+		g := &groups[i]
+		port, known := ownPort[g.Firmware]
+		if own, set := g.Ports[g.Firmware]; set {
+			port, known = own, true
+		}
+		if !known {
+			continue
+		}
+		first := g.Addresses()[0]
+		err := bind(first, port)
+		if errors.Is(err, syscall.EACCES) {
+			if moved[g.Firmware] == 0 {
+				moved[g.Firmware] = firstFree(first)
+			}
+			port = moved[g.Firmware]
+			g.Ports = maps.Clone(g.Ports)
+			if g.Ports == nil {
+				g.Ports = map[string]int{}
+			}
+			g.Ports[g.Firmware] = port
+			err = bind(first, port)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("fleet.groups[%d].firstAddress: %s port %d can't be served: %w; end what listens there (another rehearsal?) or move the group", i, first, port, cause(err))
+		}
+	}
+	return moved, nil
+}
+
+// cause is the kernel's own word.
+func cause(err error) error {
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		return number
+	}
+	return err
+}
+
+func firstFree(a netip.Addr) int {
+	for _, port := range instead {
+		if bind(a, port) == nil {
+			return port
+		}
+	}
+	return instead[0]
+}
+
+func bind(a netip.Addr, port int) error {
+	l, err := net.Listen("tcp", netip.AddrPortFrom(a, uint16(port)).String())
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// movePorts adds the moved ports to MinerPools that do not name one for that firmware.
+func movePorts(objects []*unstructured.Unstructured, moved map[string]int) error {
+	for _, o := range objects {
+		if o.GetKind() != "MinerPool" {
+			continue
+		}
+		ports, _, err := unstructured.NestedSlice(o.Object, "spec", "devices", "ports")
+		if err != nil {
+			return fmt.Errorf("MinerPool %s: %w", o.GetName(), err)
+		}
+		for _, firmware := range slices.Sorted(maps.Keys(moved)) {
+			named := slices.ContainsFunc(ports, func(p any) bool {
+				entry, ok := p.(map[string]any)
+				return ok && entry["firmware"] == firmware
+			})
+			if !named {
+				ports = append(ports, map[string]any{"firmware": firmware, "port": int64(moved[firmware])})
+			}
+		}
+		if err := unstructured.SetNestedSlice(o.Object, ports, "spec", "devices", "ports"); err != nil {
+			return fmt.Errorf("MinerPool %s: %w", o.GetName(), err)
+		}
+	}
+	return nil
+}

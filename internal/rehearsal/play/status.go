@@ -1,0 +1,59 @@
+package play
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/meter"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/report"
+)
+
+// narrate writes one line a second until ctx ends: what was true, and what happened since the line before.
+func (g *stage) narrate(ctx context.Context, clock func() string) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		sample, there := g.readings.last()
+		if !there {
+			continue
+		}
+		line(g.opts.Out, clock(), sample, g.observer.gatedNow(), g.drain())
+	}
+}
+
+func line(out io.Writer, clock string, sample meter.Sample, gated int, events []string) {
+	r := sample.Roots()
+	limit := "none"
+	if r.Limit != nil {
+		limit = report.Watts(*r.Limit)
+	}
+	text := fmt.Sprintf("%8s  limit %9s  base %9s  mining %9s  AI %9s  gated %3d", clock, limit, report.Watts(r.Base), report.Watts(r.Mining), report.Watts(r.AI), gated)
+	if r.Over() > 0 {
+		text += "  OVER by " + report.Watts(r.Over())
+	}
+	if len(events) > 0 {
+		text += "  | " + strings.Join(events, "; ")
+	}
+	fmt.Fprintln(out, text)
+}
+
+// drain takes what happened since it was last asked.
+func (g *stage) drain() []string {
+	var out []string
+	for {
+		select {
+		case e := <-g.events:
+			out = append(out, e)
+		default:
+			return out
+		}
+	}
+}

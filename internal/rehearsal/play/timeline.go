@@ -1,0 +1,220 @@
+package play
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/judge"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/proc"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/report"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/scenario"
+)
+
+// history is what the timeline did.
+type history struct {
+	zero  time.Time
+	steps []judge.Step
+	marks []report.Mark
+}
+
+// walk fires the steps in order and stays until the duration is over. A step that fails is a failure of
+// the rehearsal; the ones after it still fire.
+func (g *stage) walk(ctx context.Context) (history, error) {
+	h := history{zero: g.clock.Now()}
+	last := h.zero
+	for i, step := range g.s.Timeline {
+		due := last
+		switch {
+		case step.At != nil:
+			due = h.zero.Add(step.At.D)
+		case step.After != nil:
+			due = last.Add(step.After.D)
+		}
+		if err := g.sleepUntil(ctx, due); err != nil {
+			return h, err
+		}
+		g.fire(ctx, i, step, &h)
+		last = g.clock.Now()
+		if ctx.Err() != nil {
+			return h, ctx.Err()
+		}
+	}
+	return h, g.sleepUntil(ctx, h.zero.Add(g.s.Duration.D))
+}
+
+func (g *stage) sleepUntil(ctx context.Context, t time.Time) error {
+	wait := t.Sub(g.clock.Now())
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (g *stage) fire(ctx context.Context, i int, step scenario.Step, h *history) {
+	now := g.clock.Now()
+	label := labelOf(step)
+	done := judge.Step{At: now, Label: label, Quiet: step.Note != "" || step.Await != nil}
+	if step.Within != nil {
+		done.Within = step.Within.D
+	}
+	h.steps = append(h.steps, done)
+	if step.Await == nil || step.Label != "" {
+		h.marks = append(h.marks, report.Mark{At: now, Label: label})
+	}
+	g.happened(label)
+	limited := ctx
+	if step.Await == nil {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+	}
+	if err := g.act(limited, step); err != nil && ctx.Err() == nil {
+		g.fail("timeline[%d] (%s): %v", i, label, err)
+		g.happened("that failed: " + err.Error())
+	}
+}
+
+func (g *stage) act(ctx context.Context, step scenario.Step) error {
+	switch step.Action() {
+	case "apply":
+		return g.apply(ctx, step.Apply)
+	case "delete":
+		o := step.Delete
+		return g.writer.Delete(ctx, kindOf(o.APIVersion, o.Kind), o.Namespace, o.Name)
+	case "scale":
+		return g.scale(ctx, *step.Scale)
+	case "dropLimit":
+		return g.dropLimit(ctx, *step.DropLimit)
+	case "persona":
+		return g.machines.persona(ctx, *step.Persona, g.clock.Now())
+	case "reboot":
+		return g.machines.reboot(ctx, *step.Reboot)
+	case "await":
+		return g.await(ctx, *step.Await)
+	case "kill", "pause", "resume", "start":
+		return g.disturb(step)
+	}
+	return nil
+}
+
+func (g *stage) scale(ctx context.Context, s scenario.Scale) error {
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"replicas": s.Replicas}})
+	if err != nil {
+		return fmt.Errorf("writing a patch: %w", err)
+	}
+	return g.writer.Merge(ctx, kindOf(s.APIVersion, s.Kind), s.Namespace, s.Name, patch, "scale")
+}
+
+func (g *stage) dropLimit(ctx context.Context, d scenario.DropLimit) error {
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"limitWatts": fmt.Sprint(d.LimitWatts.N)}})
+	if err != nil {
+		return fmt.Errorf("writing a patch: %w", err)
+	}
+	return g.writer.Merge(ctx, kindOf("", "PowerBudget"), "", d.Budget, patch)
+}
+
+// disturb acts on a process. What a scenario disturbs may end in any way.
+func (g *stage) disturb(step scenario.Step) error {
+	name := step.Process()
+	target, key, err := g.target(name)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	g.disturbed[key] = true
+	g.mu.Unlock()
+	switch step.Action() {
+	case "kill":
+		return target.Signal(syscall.SIGKILL)
+	case "pause":
+		return target.Signal(syscall.SIGSTOP)
+	case "resume":
+		return target.Signal(syscall.SIGCONT)
+	}
+	return target.Start()
+}
+
+// target finds a process, and the name under which its end is told.
+func (g *stage) target(name string) (proc.Target, string, error) {
+	if strings.HasPrefix(name, "agent") {
+		key, err := g.kubelet.Key(name)
+		if err != nil {
+			return nil, "", err
+		}
+		t, err := g.kubelet.Find(key)
+		return t, key, err
+	}
+	if s := g.cluster.Process(name); s != nil {
+		return s, name, nil
+	}
+	return nil, "", errors.New("there is no process " + name)
+}
+
+// labelOf a step, in a few words.
+func labelOf(step scenario.Step) string {
+	if step.Label != "" {
+		return step.Label
+	}
+	switch step.Action() {
+	case "apply":
+		return "apply " + namesOf(step.Apply)
+	case "delete":
+		return fmt.Sprintf("delete %s %s", step.Delete.Kind, step.Delete.Name)
+	case "scale":
+		return fmt.Sprintf("scale %s to %d", step.Scale.Name, step.Scale.Replicas)
+	case "dropLimit":
+		return fmt.Sprintf("limit of %s to %s", step.DropLimit.Budget, report.Watts(step.DropLimit.LimitWatts.N))
+	case "persona":
+		return fmt.Sprintf("%s turn %s", machinesOf(step.Persona.Group, step.Persona.Address, step.Persona.Count), step.Persona.Persona)
+	case "reboot":
+		return "reboot " + machinesOf(step.Reboot.Group, step.Reboot.Address, step.Reboot.Count)
+	case "note":
+		return step.Note
+	case "await":
+		return "await"
+	}
+	return step.Action() + " " + step.Process()
+}
+
+func machinesOf(group, address string, count int) string {
+	switch {
+	case address != "":
+		return address
+	case count > 0:
+		return fmt.Sprintf("%d of %s", count, group)
+	}
+	return "all of " + group
+}
+
+// namesOf the objects that matter to a reader, not what they need around them.
+func namesOf(m scenario.Manifests) string {
+	objects, err := m.Objects(time.Time{})
+	if err != nil || len(objects) == 0 {
+		return ""
+	}
+	var names []string
+	for _, o := range objects {
+		if o.GetKind() != "Namespace" && o.GetKind() != "GPUWorkload" && o.GetKind() != "Secret" {
+			names = append(names, o.GetKind()+" "+o.GetName())
+		}
+	}
+	if len(names) == 0 {
+		names = []string{objects[0].GetKind() + " " + objects[0].GetName()}
+	}
+	if len(names) > 2 {
+		return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
+	}
+	return strings.Join(names, ", ")
+}
