@@ -49,14 +49,14 @@ func Curve(devices []*Device, now time.Duration) []Point {
 // offers appends the levels more watts would really bring a device to, from its floor up. One that can't
 // be told, or does not follow raises, offers no more than it does.
 func (d *Device) offers(now time.Duration, levels []level) []level {
+	low, ok := d.lowest()
 	switch at := d.present(now); {
 	case d.unreachable(now):
 		return levels
-	case !d.obeys(now) || d.oversleeps():
+	case !ok || !d.obeys(now) || d.oversleeps():
 		return append(levels, at)
 	case d.faults.shorts >= balkAfter:
-		low, ok := d.lowest()
-		if ok && low.cost < at.cost && low.ths < at.ths {
+		if low.cost < at.cost && low.ths < at.ths {
 			levels = append(levels, low)
 		}
 		return append(levels, at)

@@ -71,7 +71,9 @@ type plan struct {
 	// room is what raises may use: the allowance less the bounds as they are or, where that is more, as
 	// they usually are with their flutter.
 	room Watts
-	sway Watts
+	// later is the room once the sheds in flight have settled.
+	later Watts
+	sway  Watts
 	// upward are the moves that raise, once they were listed.
 	upward []move
 }
@@ -125,6 +127,9 @@ func newPlan(devices []*Device, allowance Watts, within, now time.Duration) *pla
 		p.expected += l.at.cost
 		if d.unsettled() || d.observe || !d.stands(now) {
 			calm += float64(l.bound)
+			if d.unsettled() {
+				p.later += l.bound - l.at.cost
+			}
 		} else {
 			calm += max(d.learned.calm, float64(l.bound)-d.learned.sway)
 			sway += d.learned.sway * d.learned.sway
@@ -133,6 +138,7 @@ func newPlan(devices []*Device, allowance Watts, within, now time.Duration) *pla
 	}
 	p.sway = Watts(math.Ceil(math.Sqrt(sway)))
 	p.room = allowance - max(p.bound, Watts(math.Ceil(calm))+p.sway)
+	p.later += p.room
 	return p
 }
 
@@ -195,6 +201,9 @@ func (p *plan) reassert() []Order {
 		if d.observe || d.unreachable(p.now) || !d.defies() || p.now < max(d.faults.retryAt, d.faults.writeAt) {
 			continue
 		}
+		if d.faults.tries > 0 && d.command.Kind != Sleep && d.traits.CanSleep && p.expected > p.allowance {
+			continue // its target was tried; the shed may choose to sleep it
+		}
 		set := d.command
 		if most <= p.allowance {
 			if set = d.full(); set == d.command {
@@ -212,6 +221,9 @@ func (p *plan) reassert() []Order {
 // ordersFor lists the loads that moved, in the order of the moves.
 func ordersFor(moves []move) []Order {
 	var orders []Order
+	for _, m := range moves {
+		m.load.listed = false
+	}
 	for _, m := range moves {
 		if l := m.load; !l.listed && l.to != l.at {
 			l.listed = true

@@ -6,10 +6,10 @@ import (
 )
 
 const (
-	// worthRoom is the share of all hash rate (in percent) that a change with trims must bring,
-	// worthSwap how much more than the devices it sleeps.
-	worthRoom = 1
-	worthSwap = 10
+	// worthRoom is the share of all hash rate that a change with trims must bring, worthSwap how much
+	// more than the devices it sleeps.
+	worthRoom = 0.005
+	worthSwap = 0.1
 	// mostSwaps at once, and mostTries devices of a kind that are tried with others.
 	mostSwaps = 8
 	mostTries = 3
@@ -76,7 +76,7 @@ func (p *plan) swap(ups []move, runners []*load) []move {
 	net := 0.0
 	for _, l := range runners[:min(len(runners), mostSwaps)] {
 		more := append(slices.Clone(chosen), l.sleep())
-		if gain := p.gain(ups, more); gain > net+l.at.ths*worthSwap/100 {
+		if gain := p.gain(ups, more); gain > net+l.at.ths*worthSwap {
 			chosen, net = more, gain
 		}
 	}
@@ -91,7 +91,7 @@ func (p *plan) makeRoom(ups []move, runners []*load) []move {
 		total += p.loads[i].at.ths
 	}
 	var best []move
-	most := total * worthRoom / 100
+	most := total * worthRoom
 	sleepers := p.sleepers()
 	for _, wake := range sleepers[:min(len(sleepers), mostTries)] {
 		if wake.levels[len(wake.levels)-1].ths <= most {
@@ -108,7 +108,7 @@ func (p *plan) makeRoom(ups []move, runners []*load) []move {
 		}
 		try(nil, 0)
 		for _, l := range runners[:min(len(runners), mostTries)] {
-			try([]move{l.sleep()}, l.at.ths*worthSwap/100)
+			try([]move{l.sleep()}, l.at.ths*worthSwap)
 		}
 	}
 	return best

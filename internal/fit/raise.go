@@ -5,11 +5,25 @@ import (
 	"slices"
 )
 
-// raise uses the room under the allowance.
+// raise uses the room under the allowance. It is planned with the watts that sheds in flight will free,
+// or the first to come free would go to a worse use than they were freed for; given are the orders
+// that fit already.
 func (p *plan) raise() []Order {
-	moves := p.ups()
-	order, _ := p.choose(moves, p.room)
-	return ordersFor(order)
+	moves, _ := p.choose(p.ups(), p.later)
+	var fits []move
+	room := p.room
+	for _, m := range moves {
+		l := m.load
+		if l.listed || l.to == l.at {
+			continue
+		}
+		l.listed = true
+		if grow := l.more(l.to); grow <= room {
+			room -= grow
+			fits = append(fits, m)
+		}
+	}
+	return ordersFor(fits)
 }
 
 // choose tries three orders of the same moves and leaves the loads where the one that makes the most

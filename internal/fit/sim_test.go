@@ -265,9 +265,12 @@ func drawMachine(t *rapid.T, i int, kinds []Traits) *machine {
 func drawSite(t *rapid.T, n int, kinds []Traits) *site {
 	s := &site{}
 	for i := range n {
-		m := drawMachine(t, i, kinds)
-		s.machines = append(s.machines, m)
-		s.devices = append(s.devices, m.dev)
+		s.add(drawMachine(t, i, kinds))
 	}
 	return s
+}
+
+func (s *site) add(m *machine) {
+	s.machines = append(s.machines, m)
+	s.devices = append(s.devices, m.dev)
 }

@@ -1,11 +1,18 @@
 package fit
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+)
+
+const (
+	// leaps is how long a site is given to come to rest, dwells included.
+	leaps = 4000 * sec
+	// shareOfBest is what it makes then of the best any choice of settings could make, at the least;
+	// it also lacks never more than one device's worth.
+	shareOfBest = 0.7
 )
 
 // run plays seconds with nothing changing from outside.
@@ -15,37 +22,107 @@ func (s *site) run(t *rapid.T, d time.Duration) {
 	}
 }
 
-// best is the most hash rate any choice of settings makes whose costs fit the allowance, by trying
-// them all (continuous targets in tenths of their range).
-func best(s *site, allowance Watts) float64 {
-	type option struct {
-		cost Watts
-		ths  float64
+// settle leads a site through leases to a last one that it is given time for.
+func (s *site) settle(t *rapid.T) {
+	s.allowance = Sum(s.devices, 0).Rated
+	s.run(t, 120*sec)
+	for range rapid.IntRange(0, 2).Draw(t, "detours") {
+		s.drawLease(t)
+		s.run(t, 150*sec)
 	}
-	var options [][]option
-	for _, m := range s.machines {
-		d := m.dev
-		var o []option
-		add := func(set Setting) {
-			l := d.level(set)
-			o = append(o, option{l.cost, l.ths})
-		}
-		full := d.full()
-		if d.traits.CanSleep {
-			add(Setting{Kind: Sleep})
-		}
-		if d.traits.Max > 0 {
-			for i := range Watts(10) {
-				add(Setting{Kind: HashWatts, Watts: d.traits.Min + (full.Watts-d.traits.Min)*i/10})
+	sum := Sum(s.devices, s.now)
+	s.allowance = sum.Floor + (sum.Rated-sum.Floor)*Watts(rapid.IntRange(0, 105).Draw(t, "percent"))/100
+	s.within = 0
+	s.run(t, leaps)
+}
+
+func (s *site) ths() float64 {
+	sum := 0.0
+	for _, d := range s.devices {
+		sum += d.present(s.now).ths
+	}
+	return sum
+}
+
+// Differential: at rest, a site makes nearly the hash rate of the best choice of settings there is, found
+// by trying them all; and it gives no more orders.
+func TestNearTheBestAndQuiet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("an hour of virtual time for each site")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawSite(t, rapid.IntRange(1, 6).Draw(t, "n"), models)
+		s.settle(t)
+		orders, largest := s.orders, 0.0
+		for range 700 {
+			for _, o := range s.step(t) {
+				t.Logf("%v %s %v: bounds %d W of %d W", s.now, o.Device.key, o.Setting, s.bound(), s.allowance)
 			}
 		}
-		for _, mode := range d.traits.Modes {
-			if mode.Watts < full.Watts {
-				add(modeSetting(mode))
+		if s.orders != orders {
+			for _, d := range s.devices {
+				t.Logf("%s at %+v, bound %d W, full %v, %+v", d.key, d.present(s.now), d.Bound(s.now), d.full(), d.learned)
 			}
+			t.Errorf("%d orders at rest", s.orders-orders)
 		}
-		add(full)
-		options = append(options, o)
+		for _, d := range s.devices {
+			largest = max(largest, d.ths(d.full()))
+		}
+		made, most := s.ths(), s.best()
+		if made < most-largest || made < most*shareOfBest {
+			for _, d := range s.devices {
+				t.Logf("%s at %+v, bound %d W, full %v, %+v", d.key, d.present(s.now), d.Bound(s.now), d.full(), d.faults)
+			}
+			t.Errorf("%.0f TH/s with %d W of %d W, the best is %.0f", made, s.bound(), s.allowance, most)
+		}
+	})
+}
+
+// No stranded watts: at rest, a site with some devices that take continuous targets uses 99 % of its lease,
+// less the uncertainty of one device, and less what would only wake a worse device.
+func TestNoStrandedWatts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("an hour of virtual time for each site")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		kinds := rapid.SampledFrom([][]Traits{models[:1], models[:2], models[:4]}).Draw(t, "kinds")
+		s := drawSite(t, rapid.IntRange(0, 12).Draw(t, "n"), kinds)
+		for i := range 8 {
+			s.add(drawMachine(t, 100+i, models[:1]))
+		}
+		s.settle(t)
+		full := Watts(0)
+		for _, d := range s.devices {
+			full += min(d.cost(d.full()), d.Rated())
+		}
+		floor := Sum(s.devices, s.now).Floor
+		if s.allowance < floor+3*models[0].Min {
+			t.Skip("too little for any three")
+		}
+		// A hundredth, and what the one in the gap may not be told because in flight its target is
+		// uncertain, but is not drawing; at full, that of all.
+		slack := s.allowance/100 + models[0].Max*6/100
+		if s.allowance > full*95/100 {
+			slack = full * 6 / 100
+		}
+		if len(kinds) > 1 {
+			slack += models[1].Min // to trim better ones for it may not pay
+		}
+		if bound := s.bound(); bound < min(s.allowance, full)-slack {
+			for _, d := range s.devices {
+				t.Logf("%s at %+v, bound %d W, full %v, %+v", d.key, d.present(s.now), d.Bound(s.now), d.full(), d.faults)
+			}
+			t.Errorf("uses %d W of %d W (full %d W)", bound, s.allowance, full)
+		}
+	})
+}
+
+// best is the most hash rate any choice of settings makes whose costs fit the allowance, by trying them
+// all, continuous targets in tenths of their range.
+func (s *site) best() float64 {
+	var options [][]level
+	for _, d := range s.devices {
+		options = append(options, d.choices())
 	}
 	most := 0.0
 	var walk func(i int, left Watts, ths float64)
@@ -61,53 +138,25 @@ func best(s *site, allowance Watts) float64 {
 			walk(i+1, left-o.cost, ths+o.ths)
 		}
 	}
-	walk(0, allowance, 0)
+	walk(0, s.allowance, 0)
 	return most
 }
 
-func TestExplore(t *testing.T) {
-	n, sum, worst := 0, 0.0, 2.0
-	rapid.Check(t, func(t *rapid.T) {
-		s := drawSite(t, rapid.IntRange(1, 5).Draw(t, "n"), models)
-		tot := Sum(s.devices, 0)
-		s.allowance = tot.Rated
-		s.run(t, 100*sec)
-		tot = Sum(s.devices, s.now)
-		s.allowance = tot.Floor + (tot.Rated-tot.Floor)*Watts(rapid.IntRange(0, 110).Draw(t, "percent"))/100
-		s.run(t, 5000*sec)
-		before := s.orders
-		s.run(t, 2000*sec)
-		if s.orders > before {
-			for range 1000 {
-				for _, o := range s.step(t) {
-					fmt.Printf("%v %s %v bound %d allowance %d\n", s.now, o.Device.key, o.Setting, s.bound(), s.allowance)
-				}
-			}
-			for _, d := range s.devices {
-				fmt.Printf("%s %v at %v bound %d over %d full %v faults %+v\n", d.key, d.last, d.present(s.now), d.Bound(s.now), d.learned.over, d.full(), d.faults)
-			}
-			t.Fatalf("churn: %d orders", s.orders-before)
+func (d *Device) choices() []level {
+	full := d.level(d.full())
+	list := []level{full}
+	if d.traits.CanSleep {
+		list = append(list, d.level(sleep))
+	}
+	for i := range Watts(10) {
+		if d.traits.Max > 0 {
+			list = append(list, d.targetLevel(d.traits.Min+(full.watts-d.traits.Min)*i/10))
 		}
-		ths := 0.0
-		step := 0.0
-		for _, d := range s.devices {
-			ths += d.present(s.now).ths
-			step = max(step, d.ths(d.full()))
+	}
+	for i, m := range d.traits.Modes {
+		if m.Watts < full.watts {
+			list = append(list, d.modeLevel(i))
 		}
-		b := best(s, s.allowance)
-		r := 1.0
-		if b > 0 {
-			r = (ths) / b
-		}
-		n++
-		sum += r
-		worst = min(worst, r)
-		if r < 0.85 {
-			fmt.Printf("ratio %.3f: got %.0f best %.0f step %.0f, bound %d of %d\n", r, ths, b, step, s.bound(), s.allowance)
-			for _, d := range s.devices {
-				fmt.Printf("   %s at %v bound %d full %v max %d modes %d\n", d.key, d.present(s.now), d.Bound(s.now), d.full(), d.traits.Max, len(d.traits.Modes))
-			}
-		}
-	})
-	t.Logf("n %d mean %.4f worst %.3f", n, sum/float64(n), worst)
+	}
+	return list
 }

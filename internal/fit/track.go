@@ -138,17 +138,19 @@ func (d *Device) Saw(r Reading) {
 		}
 	}
 	d.writes = kept
+	moved := d.commanded && !d.judged
 	d.judge(r)
 	d.study(r)
-	d.studySway()
+	d.studySway(moved)
 }
 
-// studySway learns how much the bound flutters by itself, so that raises leave that much.
-func (d *Device) studySway() {
+// studySway learns how much the bound flutters by itself, so that raises leave that much. What a write
+// moved is no flutter, nor is a change too large for it.
+func (d *Device) studySway(moved bool) {
 	b, l := float64(d.settled()), &d.learned
 	stray := math.Abs(b - l.calm)
-	if stray > float64(d.worthwhile())*3 {
-		l.calm = b // another level, no flutter
+	if moved || l.calm == 0 || stray > float64(d.worthwhile())*3 {
+		l.calm = b
 		return
 	}
 	l.calm += (b - l.calm) / 8

@@ -1,0 +1,220 @@
+package fit
+
+import (
+	"testing"
+	"time"
+)
+
+func metered(at time.Duration, s State, w, target Watts) Reading {
+	return Reading{At: at, State: s, HasWatts: true, Watts: w, Target: target}
+}
+
+func estimated(at time.Duration, s State, w, target Watts) Reading {
+	r := metered(at, s, w, target)
+	r.Estimated = true
+	return r
+}
+
+// Rule L5, clause by clause. s21 is rated 3780 W: its highest target with 5 % uncertainty.
+func TestBound(t *testing.T) {
+	const rated = 3780
+	long := start
+	cases := map[string]struct {
+		now  time.Duration
+		want Watts
+		do   func(d *Device)
+	}{
+		"never read":        {0, rated, func(*Device) {}},
+		"not watched yet":   {59 * sec, rated, func(d *Device) { d.Saw(metered(0, Hashing, 3000, 0)); d.Saw(metered(59*sec, Hashing, 3000, 0)) }},
+		"watched":           {60 * sec, 3000, func(d *Device) { d.Saw(metered(0, Hashing, 3000, 0)); d.Saw(metered(60*sec, Hashing, 3000, 0)) }},
+		"an estimate":       {long, 3150, func(d *Device) { d.Saw(estimated(long, Hashing, 3000, 0)) }},
+		"target above":      {long, 3200, func(d *Device) { d.Saw(metered(long, Hashing, 3000, 3200)) }},
+		"target below":      {long, 3300, func(d *Device) { d.Saw(metered(long, Hashing, 3300, 3200)) }},
+		"asleep":            {long, 37, func(d *Device) { d.Saw(metered(long, Sleeping, 37, 3500)) }},
+		"asleep, estimated": {long, 39, func(d *Device) { d.Saw(estimated(long, Sleeping, 37, 0)) }},
+		"asleep by word":    {long, 3500, func(d *Device) { d.Saw(metered(long, Sleeping, 3400, 3500)) }},
+		"no watts":          {long, rated, func(d *Device) { d.Saw(Reading{At: long, State: Sleeping}) }},
+		"starting":          {long, rated, func(d *Device) { d.Saw(metered(long, Starting, 200, 1800)) }},
+		"unknown state":     {long, rated, func(d *Device) { d.Saw(metered(long, Unknown, 200, 0)) }},
+		"unknown, target":   {long, 1800, func(d *Device) { d.Saw(metered(long, Unknown, 200, 1800)) }},
+		"failed":            {long, 3500, func(d *Device) { d.Saw(metered(long, Failed, 200, 3500)) }},
+		"ramping up": {long, rated, func(d *Device) {
+			r := metered(long, Hashing, 900, 0)
+			r.Uptime = 20 * sec
+			d.Saw(r)
+		}},
+		"measured above all": {long, 4000, func(d *Device) { d.Saw(metered(long-5*sec, Hashing, 4000, 0)); d.Saw(Reading{At: long}) }},
+		"an older reading": {long, 2000, func(d *Device) {
+			d.Saw(metered(long, Hashing, 2000, 0))
+			d.Saw(metered(long-sec, Hashing, 3000, 0))
+		}},
+		"two polls missed": {long + 14*sec, 2000, func(d *Device) { d.Saw(metered(long, Hashing, 2000, 0)); d.Missed(0); d.Missed(0) }},
+		"three missed": {long + 15*sec, rated, func(d *Device) {
+			d.Saw(metered(long, Hashing, 2000, 0))
+			d.Missed(0)
+			d.Missed(0)
+			d.Missed(0)
+		}},
+		"three missed, not in a row": {long + 20*sec, 2000, func(d *Device) {
+			d.Saw(metered(long, Hashing, 2000, 0))
+			d.Missed(0)
+			d.Missed(0)
+			d.Saw(metered(long+10*sec, Hashing, 2000, 0))
+			d.Missed(0)
+		}},
+		"no news":                    {long + 21*sec, rated, func(d *Device) { d.Saw(metered(long, Hashing, 2000, 0)) }},
+		"volatile sleep, one missed": {long + 6*sec, rated, func(d *Device) { d.Saw(metered(long, Sleeping, 37, 0)); d.Missed(0) }},
+		"volatile sleep, no news":    {long + 11*sec, rated, func(d *Device) { d.Saw(metered(long, Sleeping, 37, 0)) }},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			d := NewDevice("d", 5, false)
+			d.Learn(s21)
+			if c.now >= long {
+				d.Saw(metered(0, Hashing, 1000, 0))
+			}
+			c.do(d)
+			if got := d.Bound(c.now); got != c.want {
+				t.Errorf("bound %d W, want %d W", got, c.want)
+			}
+		})
+	}
+}
+
+// Unfinished writes count, at what they can make the device draw and at what it drew before. Targets are
+// uncertain until a meter has shown how the machine keeps to them.
+func TestBoundOfWrites(t *testing.T) {
+	type step struct {
+		at   time.Duration
+		do   func(d *Device, at time.Duration)
+		want Watts
+	}
+	reads := func(s State, w, target Watts) func(*Device, time.Duration) {
+		return func(d *Device, at time.Duration) { d.Saw(metered(at, s, w, target)) }
+	}
+	write := func(s Setting) func(*Device, time.Duration) {
+		return func(d *Device, at time.Duration) { d.Write(at, s) }
+	}
+	nothing := func(*Device, time.Duration) {}
+	cases := map[string]struct {
+		traits Traits
+		from   Setting
+		steps  []step
+	}{
+		"a shed counts until verified": {s21, at(3500), []step{
+			{0, write(sleep), 3500},
+			{9 * sec, reads(Sleeping, 30, 0), 3500},
+			{11 * sec, nothing, 3500},
+			{11 * sec, reads(Sleeping, 30, 0), 30},
+		}},
+		"a raise counts from when it may have left": {s21, at(2000), []step{
+			{0, write(at(3000)), 3000},
+			{19 * sec, reads(Hashing, 2500, 2000), 3000},
+			{20 * sec, reads(Hashing, 2990, 3000), 3000},
+		}},
+		"estimates in flight are uncertain": {s21, at(2000), []step{
+			{0, func(d *Device, at time.Duration) { d.Saw(estimated(at, Hashing, 1900, 2000)) }, 2000},
+			{sec, write(at(3000)), 3150},
+		}},
+		"a wake to nobody knows what": {plain, sleep, []step{{0, write(on), 3150}}},
+		"a wake outlives the sleep after it": {s21, sleep, []step{
+			{0, write(at(3500)), 3675},
+			{5 * sec, write(sleep), 3675},
+			{16 * sec, reads(Sleeping, 30, 0), 3675},
+			{61 * sec, reads(Sleeping, 30, 0), 30},
+		}},
+		"what was refused did not happen": {s21, at(2000), []step{
+			{0, write(at(3000)), 3000},
+			{sec, func(d *Device, at time.Duration) { d.Refused(at) }, 2000},
+			{2 * sec, write(sleep), 2000},
+			{3 * sec, func(d *Device, at time.Duration) { d.Refused(at) }, 2000},
+			{5 * sec, reads(Hashing, 1900, 1900), 1900},
+		}},
+		"a refusal frees nothing that was in flight": {s21, at(3500), []step{
+			{0, write(at(2000)), 3500},
+			{sec, write(sleep), 3500},
+			{2 * sec, func(d *Device, at time.Duration) { d.Refused(at) }, 3500},
+			{19 * sec, reads(Hashing, 2000, 2000), 3500},
+			{20 * sec, reads(Hashing, 2000, 2000), 2000},
+		}},
+		"more than held, seen in flight": {s21, at(2000), []step{
+			{0, write(sleep), 2000},
+			{5 * sec, reads(Hashing, 2600, 2000), 2600},
+			{6 * sec, reads(Hashing, 2000, 2700), 2700},
+		}},
+		"reboots instead of sleeping": {s21, at(2000), []step{
+			{0, write(sleep), 2000},
+			{5 * sec, reads(Starting, 200, 2000), 3675},
+		}},
+		"starts as told": {s21, sleep, []step{
+			{0, write(at(2000)), 2100},
+			{5 * sec, reads(Starting, 200, 2000), 2100},
+			{61 * sec, reads(Starting, 1500, 2000), 3780},
+		}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			d := device("d", c.traits, c.from)
+			for i, s := range c.steps {
+				s.do(d, start+s.at)
+				if got := d.Bound(start + s.at); got != s.want {
+					t.Errorf("step %d: bound %d W, want %d W", i, got, s.want)
+				}
+			}
+		})
+	}
+}
+
+func TestRated(t *testing.T) {
+	bare := Traits{CanSleep: true}
+	cases := map[string]struct {
+		traits Traits
+		do     func(d *Device)
+		want   Watts
+	}{
+		"nameplate":         {plain, func(*Device) {}, 3150},
+		"highest profile":   {with(lux, func(t *Traits) { t.Nameplate = 1000 }), func(*Device) {}, 3150},
+		"highest target":    {s21, func(*Device) {}, 3780},
+		"highest measured":  {plain, func(d *Device) { d.Saw(estimated(0, Hashing, 3100, 0)) }, 3255},
+		"nothing known":     {bare, func(*Device) {}, assumedRated},
+		"only seen asleep":  {bare, func(d *Device) { d.Saw(metered(0, Sleeping, 30, 0)) }, assumedRated},
+		"only seen hashing": {bare, func(d *Device) { d.Saw(metered(0, Hashing, 3000, 0)) }, 3150},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			d := NewDevice("d", 5, false)
+			d.Learn(c.traits)
+			c.do(d)
+			if got := d.Rated(); got != c.want {
+				t.Errorf("rated %d W, want %d W", got, c.want)
+			}
+		})
+	}
+}
+
+// An observed device is rated whatever it reads, and can't be told anything.
+func TestObserved(t *testing.T) {
+	d := NewDevice("d", 5, true)
+	d.Learn(s21)
+	d.Saw(metered(0, Hashing, 2000, 2000))
+	d.Saw(metered(start, Hashing, 2000, 2000))
+	if b, f := d.Bound(start), d.Floor(start); b != 3675 || f != 3675 {
+		t.Errorf("bound %d W, floor %d W, want rated", b, f)
+	}
+	if orders := Fit([]*Device{d}, 0, 0, start); len(orders) > 0 {
+		t.Errorf("ordered %v", told(orders))
+	}
+	if Allowed([]*Device{d}, Order{d, sleep}, 0, start) {
+		t.Error("an order to it is allowed")
+	}
+}
+
+// A firmware that runs over its targets (3031 W asked, 3137 W drawn) is known by it before the next write.
+func TestOvershootIsLearned(t *testing.T) {
+	d := device("d", s21, at(3000))
+	d.Saw(metered(start+5*sec, Hashing, 3100, 3000))
+	d.Write(start+6*sec, at(3030))
+	if got := d.Bound(start + 6*sec); got < 3130 || got > 3133 {
+		t.Errorf("bound %d W in flight to 3030 W, want 3030 W and a thirtieth", got)
+	}
+}

@@ -1,0 +1,239 @@
+package fit
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tick lets a device show the same setting each second until a time, obeying nothing, and lists when Fit
+// told it what.
+func tick(d *Device, others []*Device, now *time.Duration, until time.Duration, allowance Watts, shown Setting) []time.Duration {
+	var wrote []time.Duration
+	for ; *now < until; *now += sec {
+		d.readsAt(*now, shown)
+		for _, o := range others {
+			o.readsAt(*now, o.command)
+		}
+		for _, o := range Fit(append(others, d), allowance, 0, *now) {
+			o.Device.Write(*now, o.Setting)
+			if o.Device == d {
+				wrote = append(wrote, *now-start)
+			}
+		}
+	}
+	return wrote
+}
+
+// A device that acknowledges sleep and hashes on is told twice more, spaced, and is stuck then: it holds
+// its own watts and no more, can't be shed, and is asked again every now and then. It comes back by itself.
+func TestDeafDevice(t *testing.T) {
+	d, now := device("d", s21, at(3500)), start
+	wrote := tick(d, nil, &now, start+60*sec, 0, at(3500))
+	if diff := cmp.Diff([]time.Duration{0, 20 * sec, 50 * sec}, wrote); diff != "" {
+		t.Errorf("told at (-want +got):\n%s", diff)
+	}
+	if c := d.Condition(now); c == IsStuck {
+		t.Error("stuck before the last retry was verified")
+	}
+	tick(d, nil, &now, start+62*sec, 0, at(3500))
+	if c, tr, f := d.Condition(now), d.Trouble(now), d.Floor(now); c != IsStuck || tr != TroubleStuck || f != 3500 {
+		t.Errorf("condition %s, trouble %s, floor %d W", c, tr, f)
+	}
+	wrote = tick(d, nil, &now, start+1300*sec, 0, at(3500))
+	if diff := cmp.Diff([]time.Duration{660 * sec, 1270 * sec}, wrote); diff != "" {
+		t.Errorf("asked again at (-want +got):\n%s", diff)
+	}
+	d.readsAt(now, sleep)
+	if c, f := d.Condition(now), d.Floor(now); c != IsSleeping || f != 30 {
+		t.Errorf("after it obeyed: condition %s, floor %d W", c, f)
+	}
+}
+
+// Others are shed in the place of a device whose order was found undone, at once and not after retries.
+func TestOthersInItsPlace(t *testing.T) {
+	d, other := device("d", with(s21, func(t *Traits) { t.NameplateTHs = 100 }), at(3500)), device("o", lux, in(lux, 2))
+	both := []*Device{d, other}
+	orders := Fit(both, 3200, 0, start)
+	if diff := cmp.Diff([]string{"d Sleep"}, told(orders)); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	give(orders, start)
+	d.readsAt(start+9*sec, at(3500))
+	other.readsAt(start+9*sec, in(lux, 2))
+	if orders := Fit(both, 3200, 0, start+9*sec); len(orders) > 0 {
+		t.Errorf("in flight, yet %v", told(orders))
+	}
+	d.readsAt(start+11*sec, at(3500))
+	orders = Fit(both, 3200, 0, start+11*sec)
+	if diff := cmp.Diff([]string{"o Sleep"}, told(orders)); diff != "" {
+		t.Errorf("found undone (-want +got):\n%s", diff)
+	}
+}
+
+// A device that obeyed and is then read hashing is told again at once, expected to obey, and named.
+func TestRebootedHot(t *testing.T) {
+	d, other := device("d", s21, at(3500)), device("o", lux, in(lux, 2))
+	both := []*Device{d, other}
+	d.Write(start, sleep)
+	d.readsAt(start+11*sec, sleep)
+	other.readsAt(start+11*sec, in(lux, 2))
+	if orders := Fit(both, 3100, 0, start+11*sec); len(orders) > 0 {
+		t.Fatalf("at rest, yet %v", told(orders))
+	}
+	d.Saw(metered(start+15*sec, Starting, 300, 3500))
+	orders := Fit(both, 3100, 0, start+15*sec)
+	if diff := cmp.Diff([]string{"d Sleep"}, told(orders)); diff != "" {
+		t.Errorf("starting (-want +got):\n%s", diff)
+	}
+	if tr := d.Trouble(start + 15*sec); tr != TroubleRebooted {
+		t.Errorf("trouble %q", tr)
+	}
+	give(orders, start+15*sec)
+	d.readsAt(start+26*sec, sleep)
+	if tr := d.Trouble(start + 26*sec); tr != "" {
+		t.Errorf("trouble %q after it obeyed", tr)
+	}
+	d.readsAt(start+31*sec, at(3500))
+	if diff := cmp.Diff([]string{"d 3500W"}, told(Fit(both, 7000, 0, start+31*sec))); diff != "" {
+		t.Errorf("everything may run (-want +got):\n%s", diff)
+	}
+}
+
+// A device read above its target is told it again.
+func TestTargetIsReasserted(t *testing.T) {
+	d := device("d", s21, at(3500))
+	d.Write(start, at(2500))
+	d.readsAt(start+21*sec, at(2500))
+	d.readsAt(start+25*sec, at(3500))
+	if diff := cmp.Diff([]string{"d 2500W"}, told(Fit([]*Device{d}, 2600, 0, start+25*sec))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Where targets are acknowledged and not followed, the device is slept instead; where it can't sleep it
+// is stuck.
+func TestTargetsNotFollowed(t *testing.T) {
+	small := with(s21, func(t *Traits) { t.CanSleep = false })
+	for name, c := range map[string]struct {
+		traits Traits
+		want   Condition
+		order  []string
+	}{
+		"can sleep":   {s21, IsHashing, []string{"d Sleep"}},
+		"can't sleep": {small, IsStuck, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := device("d", c.traits, at(3500))
+			now := start
+			for range 3 {
+				d.Write(now, at(3000))
+				now += 21 * sec
+				d.readsAt(now, at(3500))
+			}
+			if got := d.Condition(now); got != c.want {
+				t.Errorf("condition %s", got)
+			}
+			if diff := cmp.Diff(c.order, told(Fit([]*Device{d}, 3100, 0, now))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Watts decide whether a target is followed, not the target that firmware repeats. There is no time for a
+// retry where nothing else can be shed.
+func TestTargetFollowedByWordOnly(t *testing.T) {
+	d := device("d", s21, at(3500))
+	d.Write(start, at(2500))
+	d.Saw(metered(start+21*sec, Hashing, 3400, 2500))
+	d.Saw(metered(start+34*sec, Hashing, 3400, 2500))
+	if diff := cmp.Diff([]string{"d Sleep"}, told(Fit([]*Device{d}, 2600, 0, start+34*sec))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A device that does not wake is tried again ever more rarely, counts as stuck, and offers no watts.
+func TestOversleeps(t *testing.T) {
+	d, now := device("d", s21, sleep), start
+	wrote := tick(d, nil, &now, start+900*sec, 4000, sleep)
+	if diff := cmp.Diff([]time.Duration{0, 120 * sec, 420 * sec}, wrote); diff != "" {
+		t.Errorf("told at (-want +got):\n%s", diff)
+	}
+	if c, curve := d.Condition(now), Curve([]*Device{d}, now); c != IsStuck || len(curve) != 1 {
+		t.Errorf("condition %s, curve %v", c, curve)
+	}
+	d.readsAt(now, at(3500))
+	if c, curve := d.Condition(now), Curve([]*Device{d}, now); c != IsHashing || len(curve) < 2 {
+		t.Errorf("awake: condition %s, curve %v", c, curve)
+	}
+}
+
+// A device that firmware keeps below its target offers what it does, and can be shed.
+func TestKeptLow(t *testing.T) {
+	d, now := device("d", s21, at(2400)), start
+	d.SetPrior(at(3500))
+	wrote := tick(d, nil, &now, start+900*sec, 4000, at(2400))
+	if len(wrote) != 3 {
+		t.Errorf("told at %v, want thrice in a quarter of an hour", wrote)
+	}
+	curve := Curve([]*Device{d}, now)
+	if last := curve[len(curve)-1]; len(curve) != 2 || last.Watts != 2400 || curve[0].Watts != 32 || d.Condition(now) != IsHashing {
+		t.Errorf("condition %s, curve %v", d.Condition(now), curve)
+	}
+}
+
+// A refused order is not repeated at once, and after three the device can't be counted on for a while.
+func TestRefusals(t *testing.T) {
+	d := device("d", s21, at(3500))
+	all := []*Device{d}
+	now, rest := start, 10*sec
+	for i := range 3 {
+		if orders := Fit(all, 0, 0, now); len(orders) != 1 {
+			t.Fatalf("attempt %d: %v", i, told(orders))
+		}
+		d.Write(now, sleep)
+		d.Refused(now)
+		d.readsAt(now+rest-sec, at(3500))
+		if orders := Fit(all, 0, 0, now+rest-sec); len(orders) > 0 {
+			t.Errorf("attempt %d: %v within its rest", i, told(orders))
+		}
+		d.readsAt(now+rest, at(3500))
+		now, rest = now+rest, 2*rest
+	}
+	if c, f := d.Condition(now), d.Floor(now); c != IsStuck || f != 3500 {
+		t.Errorf("condition %s, floor %d W", c, f)
+	}
+	if orders := Fit(all, 0, 0, now); len(orders) != 1 {
+		t.Errorf("no further attempt: %v", told(orders))
+	}
+	d.Write(now, sleep)
+	d.readsAt(now+11*sec, sleep)
+	if c := d.Condition(now + 11*sec); c != IsSleeping {
+		t.Errorf("after it obeyed: condition %s", c)
+	}
+}
+
+// Writes that restart mining have a budget; a shed is exempt.
+func TestRestartBudget(t *testing.T) {
+	d := device("d", plain, sleep)
+	all := []*Device{d}
+	d.Write(start, on)
+	d.readsAt(start+61*sec, on)
+	orders := Fit(all, 100, 0, start+62*sec)
+	if diff := cmp.Diff([]string{"d Sleep"}, told(orders)); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	give(orders, start+62*sec)
+	for _, after := range []time.Duration{300 * sec, 599 * sec} {
+		d.readsAt(start+after, sleep)
+		if orders := Fit(all, 4000, 0, start+after); len(orders) > 0 {
+			t.Errorf("%v after %v", told(orders), after)
+		}
+	}
+	d.readsAt(start+600*sec, sleep)
+	if orders := Fit(all, 4000, 0, start+600*sec); len(orders) != 1 {
+		t.Error("not woken when the budget was there again")
+	}
+}
