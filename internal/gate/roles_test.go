@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // roles reads the rules of every Role and ClusterRole of a file, by its name, and its labels.
@@ -69,5 +72,21 @@ func TestAggregatedRolesHoldGPUWorkloadsOnly(t *testing.T) {
 	}
 	if aggregated != 2 {
 		t.Errorf("%d roles are aggregated, want 2", aggregated)
+	}
+}
+
+func TestTheOperatorRunsUnderRestrictedPodSecurity(t *testing.T) {
+	c := startCluster(t)
+	objects, err := decodeFile("../../config/manager/manager.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deployment := &appsv1.Deployment{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(objects[0].Object, deployment); err != nil {
+		t.Fatal(err)
+	}
+	pod := &corev1.Pod{ObjectMeta: named(deployment.Namespace, "operator"), Spec: deployment.Spec.Template.Spec}
+	if err := c.admin.Create(t.Context(), pod, client.DryRunAll); err != nil {
+		t.Error(err)
 	}
 }
