@@ -14,7 +14,7 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/miner"
 )
 
-// ErrStopped: the agent has ended.
+// ErrStopped says that the agent has ended.
 var ErrStopped = errors.New("agent stopped")
 
 // Opener finds the machine at an address, lets itself in and identifies it.

@@ -73,6 +73,25 @@ func TestShedReachesEveryDeviceWithinASecond(t *testing.T) {
 	})
 }
 
+func TestARestartShedsNobody(t *testing.T) {
+	const count = 20
+	bubble(t, func(t *testing.T) {
+		r := newRanch(count)
+		o := stage(t, r, addresses(count))
+		time.Sleep(60 * time.Millisecond)
+		o.grant(count*fakeWatts, 10*time.Minute, 5*time.Second) // before any machine was found
+		time.Sleep(time.Minute)
+		if w := r.written(); len(w) != 0 {
+			t.Fatalf("wrote %v under a lease that covers what they draw", w)
+		}
+		for _, seen := range o.seen {
+			if len(seen.Troubles) > 0 {
+				t.Fatalf("reported %v of machines that had only just been found", seen.Troubles)
+			}
+		}
+	})
+}
+
 func TestAShedIsVerifiedAsSoonAsItSettles(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRanch(3)

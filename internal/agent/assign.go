@@ -68,18 +68,19 @@ func (a *Agent) adapt(now time.Duration, before, next lease.Assignment) {
 		if reopen {
 			s.driver, s.tries, s.regular = nil, 0, now
 		}
-		if s.machine == nil {
-			continue
-		}
-		s.machine.stale = s.machine.stale || renew
-		if prior, ok := next.PriorSettings[s.machine.key]; ok && s.machine.device.Prior().Kind == fit.Sleep {
-			a.remember(s.machine, prior)
+		if s.machine != nil {
+			s.machine.stale = s.machine.stale || renew
+			a.remember(s.machine)
 		}
 	}
 }
 
-// remember gives a machine what the operator kept for it.
-func (a *Agent) remember(m *machine, prior string) {
+// remember gives a machine what the operator kept for it, where it does not know better.
+func (a *Agent) remember(m *machine) {
+	prior, ok := a.assignment.PriorSettings[m.key]
+	if !ok || m.device.Prior().Kind != fit.Sleep {
+		return
+	}
 	setting, err := decodePrior(prior)
 	if err != nil {
 		a.cfg.Log.Error(err, "Ignoring a remembered setting", "device", m.key)
@@ -123,9 +124,7 @@ func (a *Agent) settle(s *slot, key string) {
 
 func (a *Agent) newMachine(key string) *machine {
 	m := &machine{key: key, device: fit.NewDevice(key, a.assignment.UncertaintyPercent, a.assignment.Observe)}
-	if prior, ok := a.assignment.PriorSettings[key]; ok {
-		a.remember(m, prior)
-	}
+	a.remember(m)
 	return m
 }
 

@@ -63,14 +63,22 @@ func (a *Agent) look(ctx context.Context, now time.Duration) {
 	}
 	slices.SortStableFunc(due, func(x, y *slot) int { return cmp.Compare(x.nextLook(), y.nextLook()) })
 	for _, s := range due {
-		switch {
-		case s.driver == nil && a.flying[opening] < atOnce[opening]:
-			a.open(ctx, now, s)
-		case s.driver != nil && s.identify && a.flying[identifying] < atOnce[identifying]:
-			a.reidentify(ctx, now, s)
-		case s.driver != nil && !s.identify && a.flying[reading] < atOnce[reading]:
-			a.read(ctx, now, s)
+		t, start := s.wants(a)
+		if a.flying[t] < atOnce[t] {
+			start(ctx, now, s)
 		}
+	}
+}
+
+// wants is the slot's next operation.
+func (s *slot) wants(a *Agent) (task, func(context.Context, time.Duration, *slot)) {
+	switch {
+	case s.driver == nil:
+		return opening, a.open
+	case s.identify:
+		return identifying, a.reidentify
+	default:
+		return reading, a.read
 	}
 }
 

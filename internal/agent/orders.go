@@ -12,7 +12,7 @@ import (
 
 const (
 	// fitGap is the least time between fits that readings alone ask for; a lease never waits for it.
-	fitGap = 50 * time.Millisecond
+	fitGap = 100 * time.Millisecond
 	// fitEvery bounds how long a decision that depends on time alone (a retry, a dwell) waits.
 	fitEvery = time.Second
 	// floorWithin is how soon the floor is wanted once a lease is over.
@@ -146,27 +146,34 @@ func (a *Agent) order(ctx context.Context, now time.Duration, o fit.Order, allow
 	if s == nil || s.driver == nil {
 		return
 	}
-	raises := s.machine.wakes(o.Setting) || o.Setting.Kind != fit.Sleep && o.Setting.Watts > o.Device.Bound(now)
+	wakes := s.machine.wakes(o.Setting)
+	raises := wakes || o.Setting.Kind != fit.Sleep && o.Setting.Watts > o.Device.Bound(now)
 	if s.op != nil {
-		if !raises && (s.op.task != applying || s.op.raises) {
-			s.op.cutShort(now)
-		}
+		s.op.yield(now, raises)
 		return
 	}
-	if a.flying[applying] >= atOnce[applying] {
+	if !a.allowed(now, o, allowance) || wakes && !a.mayWake(now) {
 		return
-	}
-	if allowance.Mode == lease.Leased && !fit.Allowed(a.devices(all), o, fit.Watts(allowance.Watts), now) {
-		return
-	}
-	if s.machine.wakes(o.Setting) {
-		if free := a.wakes.freeAt(); now < free {
-			a.waking = free
-			return
-		}
-		a.wakes.take(now)
 	}
 	a.apply(ctx, now, s, o.Setting, raises, allowance.Until)
+}
+
+// allowed is the check before each write: the lease still allows it, and so does the number in flight.
+func (a *Agent) allowed(now time.Duration, o fit.Order, allowance lease.Allowance) bool {
+	if a.flying[applying] >= atOnce[applying] {
+		return false
+	}
+	return allowance.Mode != lease.Leased || fit.Allowed(a.devices(all), o, fit.Watts(allowance.Watts), now)
+}
+
+// mayWake counts a wake that starts now, or says when the next may.
+func (a *Agent) mayWake(now time.Duration) bool {
+	if free := a.wakes.freeAt(); now < free {
+		a.waking = free
+		return false
+	}
+	a.wakes.take(now)
+	return true
 }
 
 // apply writes a setting to a machine. From before it leaves until a reading after it settled, it counts

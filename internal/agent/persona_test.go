@@ -188,6 +188,7 @@ func TestAMachineThatMovesKeepsItsHistory(t *testing.T) {
 		r.mu.Lock()
 		delete(r.fakes, old.addr)
 		moved := *old
+		moved.inside = 0
 		moved.addr = r.fakes[old.addr.Next()].addr.Next().Next()
 		r.fakes[moved.addr] = &moved
 		r.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 
 const (
 	// beat is the grain of poll times, so that polls start a few at a time and not one by one.
-	beat = 100 * time.Millisecond
+	beat = 250 * time.Millisecond
 	// quickFor is how long after a write a device is looked at every fit.QuickPoll, besides the looks at
 	// the very times its settling ends.
 	quickFor = 30 * time.Second
@@ -50,12 +50,14 @@ type op struct {
 	hung    bool
 }
 
-// cutShort ends an operation in favour of an order to the same machine.
-func (o *op) cutShort(now time.Duration) {
-	if !o.cancelled {
-		o.cancelled, o.overdue = true, min(o.overdue, now+overdueWait)
-		o.cancel()
+// yield ends an operation in favour of an order to the same machine. A raise can wait, and so can an
+// order while another that lowers is being given.
+func (o *op) yield(now time.Duration, raises bool) {
+	if raises || o.cancelled || o.task == applying && !o.raises {
+		return
 	}
+	o.cancelled, o.overdue = true, min(o.overdue, now+overdueWait)
+	o.cancel()
 }
 
 // machine is what was found at a slot. It moves with the machine's identity, not with the address.
@@ -73,7 +75,8 @@ type machine struct {
 	marks []time.Duration
 	// stale asks for a fresh device under a changed assignment, once a reading is at hand.
 	stale bool
-	// missed counts polls that failed since the last good one.
+	// read says that there was a good poll; missed counts those that failed since the last.
+	read   bool
 	missed int
 }
 
@@ -163,8 +166,8 @@ func (s *slot) ails(now time.Duration) (reason, message string) {
 	if s.ordering.until <= now {
 		s.ordering = failure{}
 	}
-	if s.machine != nil {
-		reason = string(s.machine.device.Trouble(now))
+	if m := s.machine; m != nil && (m.read || m.missed > 0) { // not one that was only just found
+		reason = string(m.device.Trouble(now))
 	}
 	return cmp.Or(s.ordering.reason, s.looking.reason, reason), cmp.Or(s.ordering.message, s.looking.message)
 }
@@ -182,7 +185,7 @@ func (m *machine) write(now time.Duration, s fit.Setting) {
 
 // saw drops the marks that a reading begun at or after them answers.
 func (m *machine) saw(r fit.Reading) {
-	m.last, m.missed = r, 0
+	m.last, m.read, m.missed = r, true, 0
 	kept := m.marks[:0]
 	for _, mark := range m.marks {
 		if mark > r.At {

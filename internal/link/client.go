@@ -32,9 +32,9 @@ const (
 
 // Why a stream ends, besides what gRPC says.
 var (
-	// ErrOtherPod: what answers is another pod than the one looked for.
+	// ErrOtherPod says that what answers is another pod than the one looked for.
 	ErrOtherPod = errors.New("another pod answers")
-	// ErrSilent: the agent has stopped reporting.
+	// ErrSilent says that the agent has stopped reporting.
 	ErrSilent = errors.New("no report in time")
 )
 
@@ -118,7 +118,6 @@ func dial(o Options) (*grpc.ClientConn, error) {
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: attachLimit}),
 		grpc.WithReadBufferSize(ioBuffer),
 		grpc.WithWriteBufferSize(ioBuffer),
-		grpc.WithSharedWriteBuffer(true),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
 	)
@@ -155,7 +154,7 @@ func sendOrders(ctx context.Context, stream grpc.BidiStreamingClient[linkpb.Orde
 				return fmt.Errorf("order not sent: %w", err)
 			}
 		}
-		if err := stream.Send(orderToWire(order)); err != nil {
+		if ok := stream.Send(orderToWire(order)) == nil; !ok {
 			return nil // Recv tells why
 		}
 	}

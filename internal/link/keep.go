@@ -40,7 +40,7 @@ func keep(ctx context.Context, o Options, down func(error), attach func(context.
 		if down != nil {
 			down(err)
 		}
-		if !pause(ctx, wait/2+rand.N(wait/2)) {
+		if !pause(ctx, wait/2+rand.N(wait/2)) { //nolint:gosec // it spreads dials and guards nothing
 			return
 		}
 		wait = min(2*wait, lastRetry)

@@ -74,13 +74,9 @@ func (s *server) Attach(stream grpc.BidiStreamingServer[linkpb.Order, linkpb.Rep
 	}
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		cancel(s.receive(ctx, stream))
-	}()
+	go func() { cancel(s.receive(ctx, stream)) }() // ends with the stream, which ends with this call
 	err := s.send(ctx, stream)
-	if cause := context.Cause(ctx); cause != nil && status.Code(cause) == codes.InvalidArgument {
+	if cause := context.Cause(ctx); status.Code(cause) == codes.InvalidArgument {
 		err = cause
 	}
 	return err
@@ -98,7 +94,7 @@ func (s *server) bind(stream grpc.BidiStreamingServer[linkpb.Order, linkpb.Repor
 	return nil
 }
 
-// receive hands orders to the agent until the stream ends; the error is nil where the operator left.
+// receive hands orders to the agent until the stream ends, and answers why it did.
 func (s *server) receive(ctx context.Context, stream grpc.BidiStreamingServer[linkpb.Order, linkpb.Report]) error {
 	from := ""
 	if p, ok := peer.FromContext(ctx); ok {
@@ -107,7 +103,7 @@ func (s *server) receive(ctx context.Context, stream grpc.BidiStreamingServer[li
 	for {
 		m, err := stream.Recv()
 		if err != nil {
-			return nil
+			return err
 		}
 		o, err := orderFromWire(m)
 		if err != nil {
