@@ -24,11 +24,28 @@ import (
 
 // await waits for a condition of the scenario.
 func (g *stage) await(ctx context.Context, a scenario.Await) error {
-	return until(ctx, a.Timeout.D, func() error {
+	return g.waitFor(ctx, a.Timeout.D, func(ctx context.Context) error { return g.holds(ctx, a) })
+}
+
+// waitFor waits, and lets the status lines tell for what.
+func (g *stage) waitFor(ctx context.Context, patience time.Duration, missing func(context.Context) error) error {
+	defer g.tellWaiting(nil)
+	return until(ctx, patience, func() error {
 		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		return g.holds(limited, a)
+		err := missing(limited)
+		g.tellWaiting(err)
+		return err
 	})
+}
+
+func (g *stage) tellWaiting(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = ""
+	if err != nil {
+		g.waiting = "waits: " + err.Error()
+	}
 }
 
 // holds says what is still missing.

@@ -100,15 +100,12 @@ func (g *stage) run(ctx context.Context, began time.Time) (history, error) {
 func (g *stage) awaitStart(ctx context.Context) error {
 	start := g.s.Startup
 	deadline := g.clock.Now().Add(start.Timeout.D)
-	waits := []func() error{
-		func() error { return g.operatorLeads(ctx) },
-		func() error { return g.agentsRun(ctx) },
-	}
+	waits := []func(context.Context) error{g.operatorLeads, g.agentsRun}
 	if *start.MiningSharePercent > 0 && len(g.s.Fleet.Groups) > 0 {
-		waits = append(waits, func() error { return g.miningHas(*start.MiningSharePercent) })
+		waits = append(waits, func(context.Context) error { return g.miningHas(*start.MiningSharePercent) })
 	}
 	for _, wait := range waits {
-		if err := until(ctx, deadline.Sub(g.clock.Now()), wait); err != nil {
+		if err := g.waitFor(ctx, deadline.Sub(g.clock.Now()), wait); err != nil {
 			return err
 		}
 	}

@@ -86,7 +86,7 @@ func bind(a netip.Addr, port int) error {
 // movePorts adds the moved ports to MinerPools that do not name one for that firmware.
 func movePorts(objects []*unstructured.Unstructured, moved map[string]int) error {
 	for _, o := range objects {
-		if o.GetKind() != "MinerPool" {
+		if o.GetKind() != "MinerPool" || len(moved) == 0 {
 			continue
 		}
 		ports, _, err := unstructured.NestedSlice(o.Object, "spec", "devices", "ports")

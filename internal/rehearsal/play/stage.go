@@ -76,6 +76,7 @@ type stage struct {
 
 	mu        sync.Mutex
 	failures  []string
+	waiting   string // what is awaited, and what is still missing
 	disturbed map[string]bool
 	stopping  bool
 	events    chan string

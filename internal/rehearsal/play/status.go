@@ -35,7 +35,7 @@ func line(out io.Writer, clock string, sample meter.Sample, gated int, events []
 	if r.Limit != nil {
 		limit = report.Watts(*r.Limit)
 	}
-	text := fmt.Sprintf("%8s  limit %9s  base %9s  mining %9s  AI %9s  gated %3d", clock, limit, report.Watts(r.Base), report.Watts(r.Mining), report.Watts(r.AI), gated)
+	text := fmt.Sprintf("%9s  limit %9s  base %9s  mining %9s  AI %9s  gated %3d", clock, limit, report.Watts(r.Base), report.Watts(r.Mining), report.Watts(r.AI), gated)
 	if r.Over() > 0 {
 		text += "  OVER by " + report.Watts(r.Over())
 	}
@@ -45,9 +45,14 @@ func line(out io.Writer, clock string, sample meter.Sample, gated int, events []
 	fmt.Fprintln(out, text)
 }
 
-// drain takes what happened since it was last asked.
+// drain takes what happened since it was last asked, and what is awaited.
 func (g *stage) drain() []string {
 	var out []string
+	g.mu.Lock()
+	if g.waiting != "" {
+		out = append(out, g.waiting)
+	}
+	g.mu.Unlock()
 	for {
 		select {
 		case e := <-g.events:

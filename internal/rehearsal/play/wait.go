@@ -37,7 +37,7 @@ func until(ctx context.Context, patience time.Duration, try func() error) error 
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return context.Canceled
 			}
-			return fmt.Errorf("not within %s: %w", patience, err)
+			return fmt.Errorf("not within %s: %w", patience.Round(time.Second), err)
 		case <-tick.C:
 		}
 	}
