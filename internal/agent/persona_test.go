@@ -229,8 +229,7 @@ func TestAnAddressIsLetGoOnlyWhenItsWriteHasEnded(t *testing.T) {
 		if got := o.report().Generation; got != 0 {
 			t.Fatalf("reports generation %d while a write to a former address is in flight", got)
 		}
-		close(r.release)
-		r.release = make(chan struct{})
+		r.free()
 		time.Sleep(3 * time.Second)
 		if got := o.report(); got.Generation != 2 || got.Counts.Total != 3 {
 			t.Fatalf("reports generation %d of %d devices, want 2 of 3", got.Generation, got.Counts.Total)

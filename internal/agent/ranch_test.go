@@ -54,7 +54,8 @@ type ranch struct {
 	fakes   map[netip.Addr]*fake
 	writes  []write
 	overlap int           // operations begun at a machine that had one
-	release chan struct{} // closed at the end, for what hangs
+	release chan struct{} // closed by free
+	once    sync.Once
 }
 
 func newRanch(count int) *ranch {
@@ -66,6 +67,9 @@ func newRanch(count int) *ranch {
 	}
 	return r
 }
+
+// free lets go of what hangs, for good.
+func (r *ranch) free() { r.once.Do(func() { close(r.release) }) }
 
 func (r *ranch) now() time.Duration { return time.Since(r.start) }
 
@@ -286,7 +290,7 @@ func stage(t *testing.T, r *ranch, assignment lease.Assignment) *operator {
 	running.Go(func() { a.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
-		close(r.release)
+		r.free()
 		running.Wait()
 		if r.overlap > 0 {
 			t.Errorf("%d operations were begun at machines that had one", r.overlap)

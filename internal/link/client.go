@@ -36,6 +36,8 @@ var (
 	ErrOtherPod = errors.New("another pod answers")
 	// ErrSilent says that the agent has stopped reporting.
 	ErrSilent = errors.New("no report in time")
+
+	errNoTLS = errors.New("no certificates yet")
 )
 
 // Options of one stream to one agent.
@@ -48,6 +50,9 @@ type Options struct {
 	PodUID string
 	// TLS is from ClientTLS; it is not changed.
 	TLS *tls.Config
+	// NewestTLS, where set, is asked for each stream instead, so that one that comes up long after Keep
+	// began has the certificates of its own day.
+	NewestTLS func() *tls.Config
 	// OnReport is called for each report, in order, by one goroutine; it must not block for long.
 	OnReport func(lease.Report)
 	// Orders holds what is to be sent. One Outbox may serve many streams, one after the other.
@@ -110,7 +115,14 @@ func because(ctx context.Context, err error) error {
 }
 
 func dial(o Options) (*grpc.ClientConn, error) {
-	config := o.TLS.Clone()
+	config := o.TLS
+	if o.NewestTLS != nil {
+		config = o.NewestTLS()
+	}
+	if config == nil {
+		return nil, errNoTLS
+	}
+	config = config.Clone()
 	config.ServerName = o.ServerName
 	return grpc.NewClient("passthrough:///"+o.Address,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),

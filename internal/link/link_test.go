@@ -311,6 +311,26 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	wantText(t, <-complaints, keyFile)
 }
 
+func TestEachStreamTakesTheNewestCertificates(t *testing.T) {
+	agent, ca, o := pair(t)
+	agent.reports <- someReport()
+	stale, fresh := clientTLS(t, newCA(t), ca.CertPEM()), o.TLS
+	o.TLS = stale
+	ctx, cancel := context.WithCancel(t.Context())
+	o.OnReport = func(lease.Report) { cancel() }
+	asked := []*tls.Config{nil, stale, fresh}
+	o.NewestTLS = func() *tls.Config {
+		next := asked[0]
+		asked = asked[1:]
+		return next
+	}
+	var ends []error
+	Keep(ctx, o, func(err error) { ends = append(ends, err) })
+	if len(ends) != 2 || !errors.Is(ends[0], errNoTLS) || len(asked) != 0 {
+		t.Fatalf("ended with %v", ends)
+	}
+}
+
 func TestMaySendHoldsOrdersBack(t *testing.T) {
 	agent, _, o := pair(t)
 	tooOld := errors.New("renewal too old")
