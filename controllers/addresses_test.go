@@ -74,7 +74,9 @@ func TestSpansLikeSets(t *testing.T) {
 	})
 }
 
-func address(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(n >> 4), byte(240 + n&15)}) }
+func address(n int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 0, byte(n >> 4), byte(240 + n&15)})
+}
 
 func set(spans []span) []netip.Addr {
 	var out []netip.Addr

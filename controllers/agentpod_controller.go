@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -32,7 +33,7 @@ type AgentPodReconciler struct {
 
 // Reconcile looks at one agent pod.
 func (r *AgentPodReconciler) Reconcile(ctx context.Context, pod *corev1.Pod) (reconcile.Result, error) {
-	if pod.DeletionTimestamp == nil {
+	if ref := metav1.GetControllerOf(pod); pod.DeletionTimestamp == nil || !hasFinalizer(pod) || ref == nil || ref.Kind != "StatefulSet" {
 		return reconcile.Result{}, nil
 	}
 	if ended(pod) || pod.Spec.NodeName == "" {

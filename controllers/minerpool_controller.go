@@ -40,6 +40,8 @@ const (
 // gives no leases.
 type MinerPoolReconciler struct {
 	client.Client
+	// Direct reads and writes Secrets and ConfigMaps, which are not watched.
+	Direct    client.Client
 	Clock     func() time.Time
 	Events    recorder
 	Image     string
@@ -102,17 +104,18 @@ func (r *MinerPoolReconciler) snapshot(ctx context.Context, p *powerv1.MinerPool
 		s.budgets[budgets.Items[i].Name] = &budgets.Items[i]
 	}
 	for _, o := range []struct {
+		from client.Reader
 		name string
 		into client.Object
-	}{{tlsName(p), &s.tls}, {priorsName(p), &s.priors}, {p.Name, &s.set}} {
-		err := r.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: o.name}, o.into)
+	}{{r.Direct, tlsName(p), &s.tls}, {r.Direct, priorsName(p), &s.priors}, {r.Client, p.Name, &s.set}} {
+		err := o.from.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: o.name}, o.into)
 		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("reading %T %s/%s: %w", o.into, p.Namespace, o.name, err)
 		}
 	}
 	if name := p.Spec.Devices.CredentialsSecret; name != "" {
 		var secret corev1.Secret
-		err := r.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, &secret)
+		err := r.Direct.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, &secret)
 		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("reading Secret %s/%s: %w", p.Namespace, name, err)
 		}
@@ -206,7 +209,7 @@ func (r *MinerPoolReconciler) apply(ctx context.Context, p *powerv1.MinerPool, s
 		return err
 	}
 	if secret != nil {
-		if err := r.write(ctx, p, secret, &s.tls); err != nil {
+		if err := r.write(ctx, r.Direct, p, secret, &s.tls); err != nil {
 			return err
 		}
 	}
@@ -216,7 +219,7 @@ func (r *MinerPoolReconciler) apply(ctx context.Context, p *powerv1.MinerPool, s
 			return err
 		}
 		if !equality.Semantic.DeepEqual(priors.Data, s.priors.Data) {
-			if err := r.write(ctx, p, priors, &s.priors); err != nil {
+			if err := r.write(ctx, r.Direct, p, priors, &s.priors); err != nil {
 				return err
 			}
 		}
@@ -230,22 +233,22 @@ func (r *MinerPoolReconciler) apply(ctx context.Context, p *powerv1.MinerPool, s
 	if s.set.Annotations[hashAnnotation] == hash {
 		return nil
 	}
-	return r.write(ctx, p, set, &s.set)
+	return r.write(ctx, r.Client, p, set, &s.set)
 }
 
 // write creates an object owned by the pool, or brings the one there up to it.
-func (r *MinerPoolReconciler) write(ctx context.Context, p *powerv1.MinerPool, want, have client.Object) error {
+func (r *MinerPoolReconciler) write(ctx context.Context, c client.Client, p *powerv1.MinerPool, want, have client.Object) error {
 	if err := controllerutil.SetControllerReference(p, want, r.Scheme()); err != nil {
 		return fmt.Errorf("owning %T %s: %w", want, want.GetName(), err)
 	}
 	if have.GetUID() == "" {
-		if err := r.Create(ctx, want); err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := c.Create(ctx, want); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("making %T %s: %w", want, want.GetName(), err)
 		}
 		return nil
 	}
 	want.SetResourceVersion(have.GetResourceVersion())
-	if err := r.Update(ctx, want); err != nil {
+	if err := c.Update(ctx, want); err != nil {
 		return ignoreRace(err, "updating %T %s", want, want.GetName())
 	}
 	return nil

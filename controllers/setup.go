@@ -41,18 +41,20 @@ func CacheOptions() cache.Options {
 	}
 }
 
-// ClientOptions reads Secrets and ConfigMaps past the cache, and lets cached reads wait for own writes.
+// ClientOptions lets cached reads wait for own writes. Such a client watches whatever it touches, so
+// Secrets and ConfigMaps go through a client of their own.
 func ClientOptions() client.Options {
-	return client.Options{Cache: &client.CacheOptions{
-		DisableFor:                      []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}, &coordinationv1.Lease{}},
-		EnableReadYourWritesConsistency: new(true),
-	}}
+	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}}
 }
 
 // Setup adds every controller to the manager. Streams to agents live until ctx ends.
 func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	b := newBoard()
-	ca := &authority{client: mgr.GetClient(), namespace: o.Namespace, clock: time.Now}
+	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return fmt.Errorf("making the client for Secrets: %w", err)
+	}
+	ca := &authority{client: direct, namespace: o.Namespace, clock: time.Now}
 	events := mgr.GetEventRecorder(productName)
 	heartbeat := heartbeats(mgr.GetAPIReader())
 	site := &SiteReconciler{
@@ -64,7 +66,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		site,
 		&PowerBudgetReconciler{Client: mgr.GetClient(), Clock: time.Now, Events: events, board: b},
 		&MinerPoolReconciler{
-			Client: mgr.GetClient(), Clock: time.Now, Events: events, Image: o.AgentImage, authority: ca, board: b,
+			Client: mgr.GetClient(), Direct: direct, Clock: time.Now, Events: events, Image: o.AgentImage, authority: ca, board: b,
 		},
 		&CurtailmentReconciler{Client: mgr.GetClient(), Clock: time.Now, Events: events, board: b},
 		&ClaimReconciler{Client: mgr.GetClient(), Events: events},

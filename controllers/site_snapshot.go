@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,12 +33,13 @@ type snapshot struct {
 	peers     []peer
 	agents    []agentView
 	podByUID  map[types.UID]*corev1.Pod
-	ordered   map[types.UID]bool // StatefulSets with podManagementPolicy OrderedReady
+	ordered   map[types.UID]bool      // StatefulSets with podManagementPolicy OrderedReady
+	poolOf    map[types.UID]types.UID // MinerPool of each StatefulSet that has one
 }
 
 // snapshot reads the caches and the agents' newest reports into one Site.
 func (r *SiteReconciler) snapshot(ctx context.Context) (*snapshot, error) {
-	s := &snapshot{now: r.Clock(), podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}}
+	s := &snapshot{now: r.Clock(), podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}, poolOf: map[types.UID]types.UID{}}
 	if err := r.readAll(ctx, s); err != nil {
 		return nil, err
 	}
@@ -86,7 +88,11 @@ func (r *SiteReconciler) readAll(ctx context.Context, s *snapshot) error {
 		s.podByUID[s.pods[i].UID] = &s.pods[i]
 	}
 	for i := range sets.Items {
-		s.ordered[sets.Items[i].UID] = sets.Items[i].Spec.PodManagementPolicy != appsv1.ParallelPodManagement
+		set := &sets.Items[i]
+		s.ordered[set.UID] = set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement
+		if ref := metav1.GetControllerOf(set); ref != nil && ref.Kind == "MinerPool" {
+			s.poolOf[set.UID] = ref.UID
+		}
 	}
 	return nil
 }
@@ -319,9 +325,11 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[st
 		pod := &s.pods[i]
 		key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
 		n, numbered := ordinal(pod)
-		if of, ok := byPool[key]; !ok || !numbered || pod.Labels[componentLabel] != agentComponent {
+		of, ok := byPool[key]
+		if !ok || !numbered || !s.isAgent(pod, of.pool) {
 			continue
-		} else if n >= len(of.shards) {
+		}
+		if n >= len(of.shards) {
 			// Its slot is gone: it lets its devices go, and is remembered until its pod is gone too.
 			s.peers = append(s.peers, peerOf(pod.Name, key, assignmentOf(of.pool, nil), pod))
 		}
@@ -338,6 +346,13 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[st
 		}
 	}
 	return expected
+}
+
+// isAgent tells whether a pod is one of the pool's agents. Labels alone prove nothing: anybody may set
+// them on a pod of their own.
+func (s *snapshot) isAgent(pod *corev1.Pod, pool *powerv1.MinerPool) bool {
+	ref := metav1.GetControllerOf(pod)
+	return ref != nil && ref.Kind == "StatefulSet" && s.poolOf[ref.UID] == pool.UID
 }
 
 // peerOf is one slot of a pool, with its pod where there is one.

@@ -40,7 +40,7 @@ func (r *SiteReconciler) workloadsOf(ctx context.Context, s *snapshot) error {
 	for i := range s.pods {
 		pod := &s.pods[i]
 		_, admitted := gate.Admitted(pod)
-		if pod.Labels[componentLabel] == agentComponent || !(admitted || gate.Gated(pod) || r.Table.IsAccelerated(&pod.Spec)) {
+		if !admitted && !gate.Gated(pod) && !r.Table.IsAccelerated(&pod.Spec) {
 			continue
 		}
 		w, err := m.of(ctx, r, pod)

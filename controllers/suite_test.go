@@ -21,6 +21,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
@@ -166,7 +167,7 @@ func newSite(ctx context.Context) *site {
 		board:     b, gone: newGonePods(clock), base: ctx,
 	}
 	s.pools = &MinerPoolReconciler{
-		Client: c, Clock: clock, Events: s.events, Image: "agent:test", board: b,
+		Client: c, Direct: c, Clock: clock, Events: s.events, Image: "agent:test", board: b,
 		authority: &authority{client: c, namespace: s.ns, clock: clock}, wrote: map[types.NamespacedName]time.Time{},
 	}
 	s.budget = &PowerBudgetReconciler{Client: c, Clock: clock, Events: s.events, board: b, wrote: map[string]time.Time{}}
@@ -270,12 +271,18 @@ func (s *site) createPool(ctx context.Context, name, budget, rated string, edit 
 // createAgent makes a running agent pod with a fake agent behind it that draws its rated watts.
 func (s *site) createAgent(ctx context.Context, pool string, rated lease.Watts) *fakeAgent {
 	GinkgoHelper()
+	owner := &powerv1.MinerPool{ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: pool}}
+	s.get(ctx, owner)
+	set := statefulSet(owner, 1, "agent:test")
+	Expect(controllerutil.SetControllerReference(owner, set, s.Scheme())).To(Succeed())
+	Expect(s.Create(ctx, set)).To(Succeed())
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: pool + "-0", Labels: map[string]string{
 			componentLabel: agentComponent, powerv1.PoolLabel: pool, "apps.kubernetes.io/pod-index": "0",
 		}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "agent", Image: "agent:test"}}},
 	}
+	Expect(controllerutil.SetControllerReference(set, pod, s.Scheme())).To(Succeed())
 	Expect(s.Create(ctx, pod)).To(Succeed())
 	pod.Status.Phase, pod.Status.PodIP, pod.Status.PodIPs = corev1.PodRunning, "127.0.0.9", []corev1.PodIP{{IP: "127.0.0.9"}}
 	Expect(s.Status().Update(ctx, pod)).To(Succeed())
