@@ -146,15 +146,15 @@ func TestBusyMachinesAreNamedAndLeftAlone(t *testing.T) {
 		o := lit(t, r, addresses(3))
 		f := r.at(0)
 		f.become(busy)
-		o.grant(0, 5*time.Minute, 5*time.Second)
+		o.grant(0, time.Hour, 5*time.Second)
 		time.Sleep(time.Second)
 		got := o.report().Troubles
 		if len(got) != 1 || got[0].Reason != reasonBusy || got[0].Address != f.addr.String() {
 			t.Fatalf("troubles %v, want %s busy", got, f.addr)
 		}
-		time.Sleep(15 * time.Second)
+		time.Sleep(2 * time.Minute)
 		f.become(good)
-		time.Sleep(time.Minute)
+		time.Sleep(11 * time.Minute) // the longest that refusals make a device wait, and a settle
 		if got := r.watts(); got != 3*fakeResidual {
 			t.Fatalf("draws %d W once the session was free", got)
 		}
