@@ -41,7 +41,7 @@ func startMeter(self, dir, log string, cfg meter.Config) (*readings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the meter: %w", err)
 	}
-	process, err := proc.Start(proc.Spec{Name: "meter", Path: self, Args: []string{"meter", "--config", config}, LogPath: log, Stdout: in})
+	process, err := proc.Start(proc.Spec{Name: "meter", Path: self, Args: []string{"meter", "--config", config}, LogPath: log, Stdout: in, Ahead: true})
 	in.Close()
 	if err != nil {
 		return nil, err

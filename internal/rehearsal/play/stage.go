@@ -286,7 +286,7 @@ func (g *stage) startSim(ctx context.Context) error {
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	sim, err := g.cluster.Serve(proc.Spec{
-		Name: scenario.Sim, Path: filepath.Join(g.opts.BinDir, "asic-sim"), Args: []string{"--fleet", path, "--http", address},
+		Name: scenario.Sim, Path: filepath.Join(g.opts.BinDir, "asic-sim"), Args: []string{"--fleet", path, "--http", address}, Ahead: true,
 	}, proc.Restart{})
 	if err != nil {
 		return err

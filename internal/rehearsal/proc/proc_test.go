@@ -105,3 +105,25 @@ func TestRestartDelays(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyWhatGoesAheadGoesAhead(t *testing.T) {
+	spec := shell(t, "nice")
+	nice := func() string {
+		p, err := Start(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-p.Done()
+		return LastLines(spec.LogPath, 1)
+	}
+	usual := nice()
+	spec.Ahead = true
+	first := nice()
+	spec.Ahead = false
+	if after := nice(); after != usual {
+		t.Errorf("niceness %s was left behind; it was %s", after, usual)
+	}
+	if first == usual {
+		t.Skip("no privilege to go ahead")
+	}
+}
