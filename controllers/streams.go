@@ -30,7 +30,7 @@ func (g *grpcStreams) Open(ctx context.Context, p peer, report func(lease.Report
 	go link.Keep(ctx, link.Options{
 		Address:    net.JoinHostPort(p.ip, strconv.Itoa(agentPort)),
 		ServerName: link.ServerName(p.pool.Namespace, p.pool.Name),
-		PodUID:     string(p.podUID), TLS: g.tls(), OnReport: report, Orders: orders,
+		PodUID:     string(p.podUID), NewestTLS: g.tls, OnReport: report, Orders: orders,
 		MaySend: func() error {
 			if !g.leader.Fresh() {
 				return errNotFresh

@@ -46,6 +46,8 @@ type Agent struct {
 	assignment  lease.Assignment
 	assigned    bool
 	generation  uint64
+	sweptOf     uint64 // the generation of which every address was asked
+	assignedAt  time.Duration
 	epoch       lease.Epoch
 	slots       []*slot // by address
 	keys        map[string]*slot
@@ -162,7 +164,7 @@ func (a *Agent) Hello(ctx context.Context, m lease.Hello) error {
 		if a.assigned && a.holder.Generation() == a.generation && m.Epoch == a.epoch {
 			return nil
 		}
-		a.generation, a.epoch = a.holder.Generation(), m.Epoch
+		a.generation, a.epoch, a.assignedAt = a.holder.Generation(), m.Epoch, now
 		a.assign(now, a.holder.Assignment())
 		return nil
 	})

@@ -48,7 +48,7 @@ func TestShedReachesEveryDeviceWithinASecond(t *testing.T) {
 			f.slow = 3 * time.Second // polls are in flight nearly all the time and must give way
 		}
 		o := stage(t, r, addresses(count))
-		time.Sleep(3 * time.Second)
+		time.Sleep(sweepMost)
 		o.grant(count*fakeWatts*2, 10*time.Minute, 0)
 		time.Sleep(time.Minute)
 		if w := r.written(); len(w) != 0 {

@@ -318,7 +318,7 @@ func stage(t *testing.T, r *ranch, assignment lease.Assignment) *operator {
 func lit(t *testing.T, r *ranch, assignment lease.Assignment) *operator {
 	t.Helper()
 	o := stage(t, r, assignment)
-	time.Sleep(2 * time.Second)
+	time.Sleep(4 * time.Second)
 	o.grant(lease.Watts(len(r.fakes))*fakeWatts*2, time.Hour, 0)
 	time.Sleep(watched)
 	return o

@@ -77,9 +77,31 @@ func (a *Agent) changed(now time.Duration, t fit.Totals) bool {
 // flight, no assignment counts as taken up (L9).
 func (a *Agent) stamp(now time.Duration, r *lease.Report) {
 	a.holder.Stamp(now, r)
-	if a.letting > 0 {
+	if a.letting > 0 || !a.swept(now) {
 		r.Generation = 0
 	}
+}
+
+// sweepMost bounds the first look at every address: a lease has to come before the grace is over.
+const sweepMost = 8 * time.Second
+
+// swept says whether every address of the assignment was asked at least once: what was not looked for
+// can't be counted under a lease, so no assignment counts as taken up before.
+func (a *Agent) swept(now time.Duration) bool {
+	if a.sweptOf == a.holder.Generation() {
+		return true
+	}
+	if now-a.assignedAt >= sweepMost {
+		a.sweptOf = a.holder.Generation()
+		return true
+	}
+	for _, s := range a.slots {
+		if m := s.machine; s.tries == 0 && (m == nil || !m.read && m.missed == 0) {
+			return false
+		}
+	}
+	a.sweptOf = a.holder.Generation()
+	return true
 }
 
 // compose makes the report of now.

@@ -127,6 +127,9 @@ func (d *Device) Saw(r Reading) {
 		d.learned.hashed = d.learned.hashed || r.State == Hashing
 		d.learned.metered = !r.Estimated
 	}
+	if d.arrived() {
+		d.writes[len(d.writes)-1].end = r.At
+	}
 	if d.unsettled() {
 		return
 	}
@@ -142,6 +145,19 @@ func (d *Device) Saw(r Reading) {
 	d.judge(r)
 	d.study(r)
 	d.studySway(moved)
+}
+
+// arrived says that the newest reading shows the last raise in effect before its time. It counts on while
+// it settles; a later write need not wait for it, since it can't happen once more. A lower draw proves
+// nothing early (L5).
+func (d *Device) arrived() bool {
+	if !d.unsettled() || len(d.writes) == 0 || d.command.Kind == Sleep || d.open(d.command) {
+		return false
+	}
+	r, want, target := &d.last, d.nominal(d.command), d.target()
+	near := max(d.traits.Step, want/50)
+	return d.writes[len(d.writes)-1].watts >= d.held && r.At > d.lastWrite &&
+		r.State == Hashing && r.HasWatts && r.Watts*10 >= want*9 && target >= want-near && target <= want+near
 }
 
 // studySway learns how much the bound flutters by itself, so that raises leave that much. What a write

@@ -113,10 +113,13 @@ func (i *Issuer) Unconfirmed() (time.Time, bool) {
 }
 
 // Grant makes the next lease and enters it into the ledger before it can leave (L2). It answers false
-// where no lease may be sent: the run has not reported under this epoch, is not confirmed, or has not
-// taken up its newest assignment.
+// where no lease may be sent: the run has not reported under this epoch, is not confirmed, or has yet to
+// take up its first assignment: what it has not looked for can't be counted under a lease.
 func (i *Issuer) Grant(now time.Time, watts Watts, ttl, shedWithin time.Duration) (Lease, bool) {
-	if !i.heard || !i.confirmed || i.report.Generation < i.generation || watts < 0 || ttl <= 0 {
+	if !i.heard || !i.confirmed || watts < 0 || ttl <= 0 {
+		return Lease{}, false
+	}
+	if i.seq == 0 && i.report.Generation < i.generation {
 		return Lease{}, false
 	}
 	if last, ok := i.Last(); ok && len(i.sent) >= maxUnseen && watts >= last {
