@@ -60,12 +60,12 @@ func (s *Site) postPersona(w http.ResponseWriter, r *http.Request) {
 	}
 	p, err := ParsePersona(request.Persona)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err)
+		refuse(w, err)
 		return
 	}
 	changed, err := s.SetPersona(request.Selector, p)
 	if err != nil && changed == nil {
-		fail(w, http.StatusBadRequest, err)
+		refuse(w, err)
 		return
 	}
 	answer := map[string]any{"changed": changed, "count": len(changed)}
@@ -83,7 +83,7 @@ func (s *Site) postReboot(w http.ResponseWriter, r *http.Request) {
 	}
 	rebooted, err := s.Reboot(sel)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err)
+		refuse(w, err)
 		return
 	}
 	reply(w, http.StatusOK, map[string]any{"rebooted": rebooted, "count": len(rebooted)})
@@ -93,14 +93,15 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		fail(w, http.StatusBadRequest, fmt.Errorf("the body is not the JSON expected: %w", err))
+		refuse(w, fmt.Errorf("the body is not the JSON expected: %w", err))
 		return false
 	}
 	return true
 }
 
-func fail(w http.ResponseWriter, status int, err error) {
-	reply(w, status, map[string]string{"error": err.Error()})
+// refuse answers a request that asks for what can't be: nothing was changed.
+func refuse(w http.ResponseWriter, err error) {
+	reply(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
 }
 
 func reply(w http.ResponseWriter, status int, body any) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"sigs.k8s.io/yaml"
 )
@@ -211,10 +212,8 @@ func (f *FleetFile) checkTogether() error {
 }
 
 func oneOf(value string, allowed ...string) error {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
+	if slices.Contains(allowed, value) {
+		return nil
 	}
 	return fmt.Errorf("%q is not one of %q", value, allowed[1:])
 }

@@ -25,8 +25,7 @@ func newPath(at time.Duration, level float64) path {
 // level is the value at t; before the first knot and after the last it is constant.
 func (p *path) level(t time.Duration) float64 {
 	// From the newest: nearly every question is about now.
-	for i := len(p.knots) - 1; i >= 0; i-- {
-		k := p.knots[i]
+	for i, k := range slices.Backward(p.knots) {
 		if t < k.at {
 			continue
 		}

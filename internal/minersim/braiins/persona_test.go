@@ -48,8 +48,8 @@ func TestLateRepliesLate(t *testing.T) {
 	}()
 	r.clock.AwaitWaiter()
 	select {
-	case <-done:
-		t.Fatal("replied before its time")
+	case err := <-done:
+		t.Fatalf("replied before its time: %v", err)
 	default:
 	}
 	r.clock.Advance(2 * time.Second)

@@ -48,7 +48,6 @@ const (
 type state struct {
 	username, password string
 	tokens             map[string]time.Duration // last use
-	issued             int
 
 	target            int // configured watts
 	status            int

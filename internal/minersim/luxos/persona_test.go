@@ -52,8 +52,8 @@ func TestLateHoldsBackWritesOnly(t *testing.T) {
 	}()
 	r.clock.AwaitWaiter()
 	select {
-	case <-done:
-		t.Fatal("replied before its time")
+	case err := <-done:
+		t.Fatalf("replied before its time: %v", err)
 	default:
 	}
 	r.clock.Advance(2 * time.Second)
