@@ -27,7 +27,7 @@ type Firmware string
 const (
 	// FirmwareAuto asks each device what it is.
 	FirmwareAuto Firmware = "Auto"
-	// FirmwareBraiinsOS is Braiins OS, by its public gRPC API.
+	// FirmwareBraiinsOS is Braiins OS, by its public REST API.
 	FirmwareBraiinsOS Firmware = "BraiinsOS"
 	// FirmwareLuxOS is LuxOS, by its cgminer-style TCP API.
 	FirmwareLuxOS Firmware = "LuxOS"
@@ -54,7 +54,7 @@ type FirmwarePort struct {
 	// +kubebuilder:validation:XValidation:rule="self != 'Auto'",message="spec.devices.ports[].firmware must name one firmware, e.g. BraiinsOS: Auto has no port"
 	Firmware Firmware `json:"firmware,omitempty"`
 
-	// port is the TCP port, 1 to 65535, e.g. 50051.
+	// port is the TCP port, 1 to 65535, e.g. 8080.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535

@@ -16,7 +16,7 @@ import (
 type FirmwarePortApplyConfiguration struct {
 	// firmware that is spoken to on port: BraiinsOS or LuxOS.
 	Firmware *apiv1alpha1.Firmware `json:"firmware,omitempty"`
-	// port is the TCP port, 1 to 65535, e.g. 50051.
+	// port is the TCP port, 1 to 65535, e.g. 8080.
 	Port *int32 `json:"port,omitempty"`
 }
 
