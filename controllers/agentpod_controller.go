@@ -33,7 +33,7 @@ type AgentPodReconciler struct {
 
 // Reconcile looks at one agent pod.
 func (r *AgentPodReconciler) Reconcile(ctx context.Context, pod *corev1.Pod) (reconcile.Result, error) {
-	if ref := metav1.GetControllerOf(pod); pod.DeletionTimestamp == nil || !hasFinalizer(pod) || ref == nil || ref.Kind != "StatefulSet" {
+	if pod.DeletionTimestamp == nil || !ofStatefulSet(pod) || !hasFinalizer(pod) {
 		return reconcile.Result{}, nil
 	}
 	if ended(pod) || pod.Spec.NodeName == "" {
@@ -56,6 +56,12 @@ func (r *AgentPodReconciler) Reconcile(ctx context.Context, pod *corev1.Pod) (re
 		return reconcile.Result{}, fmt.Errorf("force-deleting agent pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
 	return reconcile.Result{}, nil
+}
+
+// ofStatefulSet tells whether a StatefulSet made the pod: labels alone prove nothing.
+func ofStatefulSet(pod *corev1.Pod) bool {
+	ref := metav1.GetControllerOf(pod)
+	return ref != nil && ref.Kind == "StatefulSet"
 }
 
 // lostFor is how long to wait until the pod's node has been silent past every lease and write it can have

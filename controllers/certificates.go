@@ -18,7 +18,7 @@ import (
 
 // authoritySecret holds the installation's certificate authority. It is kept on uninstall: agents that
 // live on trust it.
-const authoritySecret = "counterweight-ca" //nolint:gosec // a name and no credential
+const authoritySecret = "counterweight-ca"
 
 // authority is the installation's CA, and the operator's own certificate from it.
 type authority struct {

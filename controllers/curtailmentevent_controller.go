@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -131,15 +132,19 @@ func deliver(st *powerv1.CurtailmentEventStatus, c *powerv1.CurtailmentEvent, f 
 	if st.BaselineWatts == nil {
 		st.BaselineWatts = quantity(f.draw)
 	}
-	if st.MetAt == nil && f.draw <= f.asked(c) && !f.now.Before(start.Add(-baselineAhead)) {
-		at := metav1.NewTime(f.now.Truncate(time.Second))
-		if !f.now.Before(start) || f.draw < power.Watts(st.BaselineWatts.Value()) {
-			st.MetAt = &at
-		}
+	baseline, started := power.Watts(st.BaselineWatts.Value()), !f.now.Before(start)
+	st.MetAt = cmp.Or(st.MetAt, metSince(c, f, baseline))
+	if firstMet := started && st.DeliveredWatts == nil && st.MetAt != nil; firstMet || end.Sub(f.now) < look {
+		st.DeliveredWatts = quantity(max(0, baseline-f.draw))
 	}
-	if !f.now.Before(start) && st.DeliveredWatts == nil && st.MetAt != nil || end.Sub(f.now) < look {
-		st.DeliveredWatts = quantity(max(0, power.Watts(st.BaselineWatts.Value())-f.draw))
+}
+
+// metSince is now where the draw is under the event's limit, and shed for it if it has not begun yet.
+func metSince(c *powerv1.CurtailmentEvent, f curtailmentFacts, baseline power.Watts) *metav1.Time {
+	if f.draw > f.asked(c) || (f.now.Before(c.Spec.Start.Time) && f.draw >= baseline) {
+		return nil
 	}
+	return new(metav1.NewTime(f.now.Truncate(time.Second)))
 }
 
 // met keeps Missed once the draw was over the limit during the event: "met" means throughout.
@@ -149,14 +154,13 @@ func met(st *powerv1.CurtailmentEventStatus, c *powerv1.CurtailmentEvent, f curt
 		Type: powerv1.ConditionMet, Status: metav1.ConditionUnknown, Reason: powerv1.ReasonNotYetDue,
 		Message: "the event has not begun", ObservedGeneration: c.Generation,
 	}
+	missed := was != nil && was.Reason == powerv1.ReasonMissed
 	switch {
 	case !started:
-	case was != nil && was.Reason == powerv1.ReasonMissed:
+	case missed, over && st.MetAt != nil && was != nil:
 		next = *was
-	case over && st.MetAt == nil:
+	case over:
 		next.Reason, next.Message = powerv1.ReasonUnobserved, "no operator watched the event"
-	case over && was != nil:
-		next = *was
 	case f.known && f.draw > f.asked(c):
 		next.Status, next.Reason = metav1.ConditionFalse, powerv1.ReasonMissed
 		next.Message = fmt.Sprintf("the draw was over the event's limit %v at %s", f.asked(c), f.now.UTC().Format(time.RFC3339))

@@ -21,7 +21,7 @@ func quantity(w power.Watts) *resource.Quantity {
 }
 
 // workloadStatus computes a GPUWorkload's status from the facts and the plan.
-func workloadStatus(st *powerv1.GPUWorkloadStatus, s *snapshot, w *workloadFacts, p *power.WorkloadPlan, epoch int64) {
+func workloadStatus(st *powerv1.GPUWorkloadStatus, w *workloadFacts, p *power.WorkloadPlan, epoch int64) {
 	st.ObservedGeneration = w.object.Generation
 	st.Epoch = epoch
 	st.Budget = p.Budget

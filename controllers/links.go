@@ -53,7 +53,6 @@ type agentLink struct {
 	raisedAt time.Time
 	runAt    time.Time // when the current run was first met
 	run      lease.Run
-	trouble  string // why its reports do not count; empty where they do
 }
 
 // links are all agents of one leader. Reports arrive on streams; leases leave on them.
@@ -93,25 +92,30 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 		}
 	}
 	for _, p := range peers {
-		a := l.table[p.key]
-		if a == nil {
-			a = &agentLink{peer: peer{key: p.key, pool: p.pool}, issuer: lease.NewIssuer(l.epoch)}
-			l.table[p.key] = a
-		}
-		if a.podUID != p.podUID || a.ip != p.ip {
-			a.halt()
-		}
-		if p.podUID == "" {
-			a.holding = holding{} // no pod, nobody who commands
-		}
-		p.assignment.Ranges = l.claim(a, p.assignment.Ranges)
-		a.peer = p
-		if a.issuer.Assign(p.assignment, sameAssignment) {
-			l.introduce(a)
-		}
-		if a.stop == nil && p.ip != "" {
-			l.start(ctx, a)
-		}
+		l.meet(ctx, p)
+	}
+}
+
+// meet brings one agent up to its slot: its stream and its assignment.
+func (l *links) meet(ctx context.Context, p peer) {
+	a := l.table[p.key]
+	if a == nil {
+		a = &agentLink{peer: peer{key: p.key, pool: p.pool}, issuer: lease.NewIssuer(l.epoch)}
+		l.table[p.key] = a
+	}
+	if a.podUID != p.podUID || a.ip != p.ip {
+		a.halt()
+	}
+	if p.podUID == "" {
+		a.holding = holding{} // no pod, nobody who commands
+	}
+	p.assignment.Ranges = l.claim(a, p.assignment.Ranges)
+	a.peer = p
+	if a.issuer.Assign(p.assignment, sameAssignment) {
+		l.introduce(a)
+	}
+	if a.stop == nil && p.ip != "" {
+		l.start(ctx, a)
 	}
 }
 
@@ -240,28 +244,34 @@ func (l *links) grant(now time.Time, plans []power.LeasePlan) (lowered, raised i
 	defer l.mu.Unlock()
 	for _, raises := range []bool{false, true} {
 		for _, p := range plans {
-			a := l.table[p.Agent]
-			if a == nil || a.stop == nil || p.Raise != raises {
-				continue
-			}
-			last, leased := a.issuer.Last()
-			at, ttl := a.issuer.LastSent()
-			if leased && lease.Watts(p.Watts) == last && now.Sub(at) < min(renewEvery, ttl/4) {
-				continue
-			}
-			m, ok := a.issuer.Grant(now, lease.Watts(p.Watts), p.TTL, p.ShedWithin)
-			if !ok {
-				continue
-			}
-			a.orders.PutLease(m)
-			switch {
-			case !leased || lease.Watts(p.Watts) > last:
-				a.raisedAt = now
-				raised++
-			case lease.Watts(p.Watts) < last:
-				lowered++
+			if a := l.table[p.Agent]; a != nil && a.stop != nil && p.Raise == raises {
+				down, up := a.grant(now, p)
+				lowered, raised = lowered+down, raised+up
 			}
 		}
 	}
 	return lowered, raised
+}
+
+// grant sends one planned lease if it is new or due.
+func (a *agentLink) grant(now time.Time, p power.LeasePlan) (lowered, raised int) {
+	last, leased := a.issuer.Last()
+	at, ttl := a.issuer.LastSent()
+	watts := lease.Watts(p.Watts)
+	if leased && watts == last && now.Sub(at) < min(renewEvery, ttl/4) {
+		return 0, 0
+	}
+	m, ok := a.issuer.Grant(now, watts, p.TTL, p.ShedWithin)
+	if !ok {
+		return 0, 0
+	}
+	a.orders.PutLease(m)
+	switch {
+	case !leased || watts > last:
+		a.raisedAt = now
+		return 0, 1
+	case watts < last:
+		return 1, 0
+	}
+	return 0, 0
 }

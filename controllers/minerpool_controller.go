@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -89,20 +90,40 @@ func (r *MinerPoolReconciler) Reconcile(ctx context.Context, p *powerv1.MinerPoo
 }
 
 func (r *MinerPoolReconciler) snapshot(ctx context.Context, p *powerv1.MinerPool) (*poolSnapshot, error) {
-	key := client.ObjectKeyFromObject(p)
-	s := &poolSnapshot{budgets: map[string]*powerv1.PowerBudget{}, facts: r.board.pool(key)}
+	s := &poolSnapshot{budgets: map[string]*powerv1.PowerBudget{}, facts: r.board.pool(client.ObjectKeyFromObject(p))}
 	var pools powerv1.MinerPoolList
 	var budgets powerv1.PowerBudgetList
-	if err := r.List(ctx, &pools); err != nil {
-		return nil, fmt.Errorf("listing miner pools: %w", err)
+	var pods corev1.PodList
+	labels := client.MatchingLabels{componentLabel: agentComponent, powerv1.PoolLabel: p.Name}
+	if err := errors.Join(
+		wrap(r.List(ctx, &pools), "listing miner pools"),
+		wrap(r.List(ctx, &budgets), "listing power budgets"),
+		wrap(r.List(ctx, &pods, client.InNamespace(p.Namespace), labels, client.UnsafeDisableDeepCopyOption(true)), "listing agent pods"),
+		r.readOwn(ctx, p, s),
+		r.readCredentials(ctx, p, s),
+	); err != nil {
+		return nil, err
 	}
-	if err := r.List(ctx, &budgets); err != nil {
-		return nil, fmt.Errorf("listing power budgets: %w", err)
-	}
-	s.pools = pools.Items
+	s.pools, s.pods = pools.Items, len(pods.Items)
 	for i := range budgets.Items {
 		s.budgets[budgets.Items[i].Name] = &budgets.Items[i]
 	}
+	s.spans, s.fault = poolFault(p, s)
+	if s.fault == nil || s.fault.reason == powerv1.ReasonRatedTooSmall {
+		s.shards = shards(s.spans, int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent)))
+	}
+	return s, nil
+}
+
+func wrap(err error, doing string) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+// readOwn reads the objects that the pool owns.
+func (r *MinerPoolReconciler) readOwn(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot) error {
 	for _, o := range []struct {
 		from client.Reader
 		name string
@@ -110,30 +131,27 @@ func (r *MinerPoolReconciler) snapshot(ctx context.Context, p *powerv1.MinerPool
 	}{{r.Direct, tlsName(p), &s.tls}, {r.Direct, priorsName(p), &s.priors}, {r.Client, p.Name, &s.set}} {
 		err := o.from.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: o.name}, o.into)
 		if client.IgnoreNotFound(err) != nil {
-			return nil, fmt.Errorf("reading %T %s/%s: %w", o.into, p.Namespace, o.name, err)
+			return fmt.Errorf("reading %T %s/%s: %w", o.into, p.Namespace, o.name, err)
 		}
 	}
-	if name := p.Spec.Devices.CredentialsSecret; name != "" {
-		var secret corev1.Secret
-		err := r.Direct.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, &secret)
-		if client.IgnoreNotFound(err) != nil {
-			return nil, fmt.Errorf("reading Secret %s/%s: %w", p.Namespace, name, err)
-		}
-		if err == nil {
-			s.credentials = &secret
-		}
+	return nil
+}
+
+// readCredentials reads the Secret that the spec names; what it lacks is judged later.
+func (r *MinerPoolReconciler) readCredentials(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot) error {
+	name := p.Spec.Devices.CredentialsSecret
+	if name == "" {
+		return nil
 	}
-	var pods corev1.PodList
-	labels := client.MatchingLabels{componentLabel: agentComponent, powerv1.PoolLabel: p.Name}
-	if err := r.List(ctx, &pods, client.InNamespace(p.Namespace), labels, client.UnsafeDisableDeepCopyOption(true)); err != nil {
-		return nil, fmt.Errorf("listing agent pods: %w", err)
+	var secret corev1.Secret
+	err := r.Direct.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, &secret)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading Secret %s/%s: %w", p.Namespace, name, err)
 	}
-	s.pods = len(pods.Items)
-	s.spans, s.fault = poolFault(p, s)
-	if s.fault == nil || s.fault.reason == powerv1.ReasonRatedTooSmall {
-		s.shards = shards(s.spans, int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent)))
+	if err == nil {
+		s.credentials = &secret
 	}
-	return s, nil
+	return nil
 }
 
 // poolFault is the first spec error of a pool; nil where there is none.
@@ -180,12 +198,7 @@ func credentialsFault(p *powerv1.MinerPool, secret *corev1.Secret) *fault {
 		}
 	}
 	for key, value := range secret.Data {
-		firmware, field, dotted := strings.Cut(key, ".")
-		if !dotted {
-			firmware, field = "", key
-		}
-		known := firmware == "" || firmware == string(powerv1.FirmwareBraiinsOS) || firmware == string(powerv1.FirmwareLuxOS)
-		if !known || (field != "username" && field != "password") {
+		if !credentialsKey(key) {
 			return &fault{powerv1.ReasonCredentialsMalformed, fmt.Sprintf(
 				"spec.devices.credentialsSecret: Secret %q has a key %q; keys are username, password, FIRMWARE.username and FIRMWARE.password", name, key)}
 		}
@@ -196,6 +209,16 @@ func credentialsFault(p *powerv1.MinerPool, secret *corev1.Secret) *fault {
 		}
 	}
 	return nil
+}
+
+// credentialsKey tells whether a Secret may hold a key: a plain one, or one of a firmware.
+func credentialsKey(key string) bool {
+	firmware, field, dotted := strings.Cut(key, ".")
+	if !dotted {
+		field = key
+	}
+	known := !dotted || firmware == string(powerv1.FirmwareBraiinsOS) || firmware == string(powerv1.FirmwareLuxOS)
+	return known && (field == "username" || field == "password")
 }
 
 // apply writes the objects that differ from what they should be.
@@ -213,16 +236,8 @@ func (r *MinerPoolReconciler) apply(ctx context.Context, p *powerv1.MinerPool, s
 			return err
 		}
 	}
-	if s.facts.known {
-		priors, err := priorsMap(p, s.facts.priors)
-		if err != nil {
-			return err
-		}
-		if !equality.Semantic.DeepEqual(priors.Data, s.priors.Data) {
-			if err := r.write(ctx, r.Direct, p, priors, &s.priors); err != nil {
-				return err
-			}
-		}
+	if err := r.remember(ctx, p, s); err != nil {
+		return err
 	}
 	set := statefulSet(p, int32(len(s.shards)), r.Image)
 	hash, err := hashOf(set.Spec)
@@ -234,6 +249,18 @@ func (r *MinerPoolReconciler) apply(ctx context.Context, p *powerv1.MinerPool, s
 		return nil
 	}
 	return r.write(ctx, r.Client, p, set, &s.set)
+}
+
+// remember writes down what each device ran before it slept.
+func (r *MinerPoolReconciler) remember(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot) error {
+	if !s.facts.known {
+		return nil
+	}
+	priors, err := priorsMap(p, s.facts.priors)
+	if err != nil || equality.Semantic.DeepEqual(priors.Data, s.priors.Data) {
+		return err
+	}
+	return r.write(ctx, r.Direct, p, priors, &s.priors)
 }
 
 // write creates an object owned by the pool, or brings the one there up to it.

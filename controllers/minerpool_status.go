@@ -92,35 +92,37 @@ func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapsh
 		set(powerv1.ConditionReady, metav1.ConditionTrue, powerv1.ReasonReady, "every mining pod reports and is leased watts")
 	}
 	if f.known {
-		set(reachable(p, s, now))
-		set(curtailed(p, f))
+		status, reason, message := reachable(p, s, now)
+		set(powerv1.ConditionReachable, status, reason, message)
+		status, reason, message = curtailed(p, f)
+		set(powerv1.ConditionCurtailed, status, reason, message)
 	}
 	sortConditions(st.Conditions)
 }
 
 // reachable says what of a pool counts without being seen, most serious first.
-func reachable(p *powerv1.MinerPool, s *poolSnapshot, now time.Time) (kind string, status metav1.ConditionStatus, reason, message string) {
+func reachable(p *powerv1.MinerPool, s *poolSnapshot, now time.Time) (status metav1.ConditionStatus, reason, message string) {
 	f := s.facts
-	kind, status = powerv1.ConditionReachable, metav1.ConditionFalse
+	status = metav1.ConditionFalse
 	switch {
 	case len(f.unheard) > 0:
-		return kind, status, powerv1.ReasonAgentsUnheard, fmt.Sprintf(
+		return status, powerv1.ReasonAgentsUnheard, fmt.Sprintf(
 			"agents %s do not report; what they may draw counts until they do", some(f.unheard))
 	case f.agents < len(s.shards):
-		return kind, status, powerv1.ReasonAgentsUnheard, fmt.Sprintf(
+		return status, powerv1.ReasonAgentsUnheard, fmt.Sprintf(
 			"%d of %d agents have reported; the rest of ratedWatts counts as drawn", f.agents, len(s.shards))
 	case f.counts.Stuck > 0:
-		return kind, status, powerv1.ReasonDevicesStuck, fmt.Sprintf(
+		return status, powerv1.ReasonDevicesStuck, fmt.Sprintf(
 			"%d devices do not do what they are told and count at what they draw: %s", f.counts.Stuck, troubles(f, "Stuck"))
 	case f.counts.Unreachable > 0:
-		return kind, status, powerv1.ReasonDevicesUnreachable, fmt.Sprintf(
+		return status, powerv1.ReasonDevicesUnreachable, fmt.Sprintf(
 			"%d devices do not answer and count at their rated watts: %s", f.counts.Unreachable, troubles(f, "Unreachable"))
 	case f.unfound > roundingOf(p) && !now.Before(f.grace):
-		return kind, status, powerv1.ReasonUnfound, fmt.Sprintf(
+		return status, powerv1.ReasonUnfound, fmt.Sprintf(
 			"%v of ratedWatts %v are on no device found and count as drawn; switch the missing devices on, or lower ratedWatts to %v",
 			f.unfound, wattsText(p.Spec.RatedWatts.Value()), f.rated)
 	}
-	return kind, metav1.ConditionTrue, powerv1.ReasonReachable, "every agent reports and every device found answers"
+	return metav1.ConditionTrue, powerv1.ReasonReachable, "every agent reports and every device found answers"
 }
 
 // roundingOf is what of ratedWatts may be unfound without a word: a fiftieth, for rounding up.
@@ -129,19 +131,18 @@ func roundingOf(p *powerv1.MinerPool) power.Watts {
 	return power.Watts(p.Spec.RatedWatts.Value() / share)
 }
 
-func curtailed(p *powerv1.MinerPool, f poolFacts) (kind string, status metav1.ConditionStatus, reason, message string) {
-	kind = powerv1.ConditionCurtailed
+func curtailed(p *powerv1.MinerPool, f poolFacts) (status metav1.ConditionStatus, reason, message string) {
 	switch {
 	case p.Spec.Control == powerv1.ControlObserve:
-		return kind, metav1.ConditionFalse, powerv1.ReasonObserved, "control is Observe: nothing is commanded and every device counts as rated"
+		return metav1.ConditionFalse, powerv1.ReasonObserved, "control is Observe: nothing is commanded and every device counts as rated"
 	case f.target >= f.most-f.most/100:
-		return kind, metav1.ConditionFalse, powerv1.ReasonNotCurtailed, "the pool may draw all it can"
+		return metav1.ConditionFalse, powerv1.ReasonNotCurtailed, "the pool may draw all it can"
 	case f.limit.Reason == power.LimitCurtailment:
-		return kind, metav1.ConditionTrue, powerv1.ReasonCurtailmentEvent, fmt.Sprintf("CurtailmentEvent %s leaves less", f.limit.By)
+		return metav1.ConditionTrue, powerv1.ReasonCurtailmentEvent, fmt.Sprintf("CurtailmentEvent %s leaves less", f.limit.By)
 	case f.limit.Reserved > 0:
-		return kind, metav1.ConditionTrue, powerv1.ReasonWorkloads, fmt.Sprintf("AI pods have watts of budget %s, or wait for them", p.Spec.Budget)
+		return metav1.ConditionTrue, powerv1.ReasonWorkloads, fmt.Sprintf("AI pods have watts of budget %s, or wait for them", p.Spec.Budget)
 	}
-	return kind, metav1.ConditionTrue, powerv1.ReasonLimit, fmt.Sprintf("the limit of budget %s, %v less margin, leaves less", p.Spec.Budget, f.limit.Limit)
+	return metav1.ConditionTrue, powerv1.ReasonLimit, fmt.Sprintf("the limit of budget %s, %v less margin, leaves less", p.Spec.Budget, f.limit.Limit)
 }
 
 // troubles names a few devices of one kind of trouble.

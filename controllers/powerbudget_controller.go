@@ -102,13 +102,18 @@ func (r *PowerBudgetReconciler) snapshot(ctx context.Context, b *powerv1.PowerBu
 	if b.DeletionTimestamp == nil {
 		return s, nil
 	}
+	return s, r.countUsers(ctx, b, s)
+}
+
+// countUsers adds the pools and reservations that draw from a budget.
+func (r *PowerBudgetReconciler) countUsers(ctx context.Context, b *powerv1.PowerBudget, s *budgetSnapshot) error {
 	var pools powerv1.MinerPoolList
 	var claims powerv1.GPUWorkloadList
 	if err := r.List(ctx, &pools); err != nil {
-		return nil, fmt.Errorf("listing miner pools: %w", err)
+		return fmt.Errorf("listing miner pools: %w", err)
 	}
 	if err := r.List(ctx, &claims); err != nil {
-		return nil, fmt.Errorf("listing GPU workloads: %w", err)
+		return fmt.Errorf("listing GPU workloads: %w", err)
 	}
 	for i := range pools.Items {
 		if pools.Items[i].Spec.Budget == b.Name {
@@ -122,7 +127,7 @@ func (r *PowerBudgetReconciler) snapshot(ctx context.Context, b *powerv1.PowerBu
 			}
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // budgetStatus computes a budget's status, and when time alone may change it.
@@ -151,7 +156,8 @@ func budgetStatus(st *powerv1.PowerBudgetStatus, b *powerv1.PowerBudget, s *budg
 	}
 	if s.known {
 		budgetWatts(st, s.plan)
-		set(within(s.plan))
+		status, reason, message := within(s.plan)
+		set(powerv1.ConditionWithinLimit, status, reason, message)
 	}
 	sortConditions(st.Conditions)
 	return wait
@@ -173,16 +179,15 @@ func budgetWatts(st *powerv1.PowerBudgetStatus, p power.BudgetPlan) {
 	st.AvailableWatts = resource.NewQuantity(st.AvailableWatts.Value(), resource.DecimalSI)
 }
 
-func within(p power.BudgetPlan) (kind string, status metav1.ConditionStatus, reason, message string) {
-	kind = powerv1.ConditionWithinLimit
+func within(p power.BudgetPlan) (status metav1.ConditionStatus, reason, message string) {
 	switch {
 	case p.Short > 0:
-		return kind, metav1.ConditionFalse, powerv1.ReasonOverLimit, fmt.Sprintf(
+		return metav1.ConditionFalse, powerv1.ReasonOverLimit, fmt.Sprintf(
 			"base load %v and AI pods %v, with mining that can't be shed, are more than the limit %v; lower the load, or set onShortfall to EvictInterruptible", p.Base, p.Reserved, p.Limit)
 	case p.Over > 0:
-		return kind, metav1.ConditionFalse, powerv1.ReasonShedding, "more is counted than the limit allows; miners are shedding"
+		return metav1.ConditionFalse, powerv1.ReasonShedding, "more is counted than the limit allows; miners are shedding"
 	}
-	return kind, metav1.ConditionTrue, powerv1.ReasonWithinLimit, "everything counted is under the limit"
+	return metav1.ConditionTrue, powerv1.ReasonWithinLimit, "everything counted is under the limit"
 }
 
 // SetupWithManager watches budgets and what the site's decision tells of them.

@@ -54,23 +54,23 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("making the client for Secrets: %w", err)
 	}
-	ca := &authority{client: direct, namespace: o.Namespace, clock: time.Now}
+	ca := &authority{client: direct, namespace: o.Namespace, clock: wallClock}
 	events := mgr.GetEventRecorder(productName)
 	heartbeat := heartbeats(mgr.GetAPIReader())
 	site := &SiteReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Table: o.Table, Clock: time.Now, Events: events,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Table: o.Table, Clock: wallClock, Events: events,
 		Leader: o.Leader, Heartbeat: heartbeat, Depose: o.Depose, board: b, base: ctx,
 		Stream: &grpcStreams{tls: ca.config, leader: o.Leader, log: mgr.GetLogger().WithName("streams")},
 	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		site,
-		&PowerBudgetReconciler{Client: mgr.GetClient(), Clock: time.Now, Events: events, board: b},
+		&PowerBudgetReconciler{Client: mgr.GetClient(), Clock: wallClock, Events: events, board: b},
 		&MinerPoolReconciler{
-			Client: mgr.GetClient(), Direct: direct, Clock: time.Now, Events: events, Image: o.AgentImage, authority: ca, board: b,
+			Client: mgr.GetClient(), Direct: direct, Clock: wallClock, Events: events, Image: o.AgentImage, authority: ca, board: b,
 		},
-		&CurtailmentReconciler{Client: mgr.GetClient(), Clock: time.Now, Events: events, board: b},
+		&CurtailmentReconciler{Client: mgr.GetClient(), Clock: wallClock, Events: events, board: b},
 		&ClaimReconciler{Client: mgr.GetClient(), Events: events},
-		&AgentPodReconciler{Client: mgr.GetClient(), Clock: time.Now, Heartbeat: heartbeat},
+		&AgentPodReconciler{Client: mgr.GetClient(), Clock: wallClock, Heartbeat: heartbeat},
 	} {
 		if err := c.SetupWithManager(mgr); err != nil {
 			return err //nolint:wrapcheck // each says which it is

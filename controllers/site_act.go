@@ -35,7 +35,7 @@ func (r *SiteReconciler) writeWorkloads(ctx context.Context, s *snapshot, plan p
 			return nil
 		})
 	}
-	_ = g.Wait() //nolint:errcheck // errors are in errs
+	_ = g.Wait() // errors are in errs
 	for _, e := range plan.Evictions {
 		if err := r.evict(ctx, s, e); err != nil {
 			errs = append(errs, err)
@@ -68,7 +68,7 @@ func (r *SiteReconciler) writeWorkload(ctx context.Context, s *snapshot, w *work
 		return r.setFinalizer(ctx, w.object, true)
 	}
 	next := w.object.DeepCopy()
-	workloadStatus(&next.Status, s, w, p, int64(r.epoch))
+	workloadStatus(&next.Status, w, p, int64(r.epoch))
 	if !equality.Semantic.DeepEqual(&w.object.Status, &next.Status) {
 		// Update carries the resourceVersion of the object that was decided on (L6).
 		if err := r.Status().Update(ctx, next); err != nil {
@@ -104,7 +104,7 @@ func (r *SiteReconciler) openGates(ctx context.Context, s *snapshot, p *power.Wo
 			return nil
 		})
 	}
-	_ = g.Wait() //nolint:errcheck // errors are in errs
+	_ = g.Wait() // errors are in errs
 	return errors.Join(errs...)
 }
 

@@ -300,15 +300,15 @@ func leaseOf(b *powerv1.PowerBudget) time.Duration {
 	return time.Duration(powerv1.OrZero(b.Spec.LeaseSeconds, powerv1.DefaultLeaseSeconds)) * time.Second
 }
 
-// peersOf lists the slots of every pool with what each is to mind, and answers how many agents each pool
-// should have.
-func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[string]int) {
-	expected = map[string]int{}
-	type shardsOf struct {
-		pool   *powerv1.MinerPool
-		shards [][]string
-	}
-	byPool := map[types.NamespacedName]shardsOf{}
+// slotsOf is the addresses of one pool by slot.
+type slotsOf struct {
+	pool   *powerv1.MinerPool
+	shards [][]string
+}
+
+// slots splits every pool that may be minded into slots.
+func (s *snapshot) slots() map[types.NamespacedName]slotsOf {
+	out := map[types.NamespacedName]slotsOf{}
 	for i := range s.pools {
 		p := &s.pools[i]
 		spans, err := parseSpans(p.Spec.Devices.Addresses)
@@ -316,36 +316,52 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[st
 			continue
 		}
 		per := int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent))
-		of := shardsOf{p, shards(spans, per)}
-		byPool[client.ObjectKeyFromObject(p)] = of
-		expected[client.ObjectKeyFromObject(p).String()] = len(of.shards)
+		out[client.ObjectKeyFromObject(p)] = slotsOf{p, shards(spans, per)}
 	}
-	slots := map[string]*corev1.Pod{}
-	for i := range s.pods {
-		pod := &s.pods[i]
-		key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
-		n, numbered := ordinal(pod)
-		of, ok := byPool[key]
-		if !ok || !numbered || !s.isAgent(pod, of.pool) {
-			continue
-		}
-		if n >= len(of.shards) {
-			// Its slot is gone: it lets its devices go, and is remembered until its pod is gone too.
-			s.peers = append(s.peers, peerOf(pod.Name, key, assignmentOf(of.pool, nil), pod))
-		}
-		slots[pod.Namespace+"/"+pod.Name] = pod
-	}
+	return out
+}
+
+// peersOf lists the slots of every pool with what each is to mind, and answers how many agents each pool
+// should have.
+func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[string]int) {
+	expected = map[string]int{}
+	byPool := s.slots()
+	pods := s.agentPods(byPool)
 	for i := range s.pools {
 		key := client.ObjectKeyFromObject(&s.pools[i])
-		of := byPool[key]
+		of, ok := byPool[key]
+		if !ok {
+			continue
+		}
+		expected[key.String()] = len(of.shards)
 		for n := range of.shards {
 			name := key.Name + "-" + strconv.Itoa(n)
-			p := peerOf(name, key, assignmentOf(of.pool, of.shards[n]), slots[key.Namespace+"/"+name])
+			p := peerOf(name, key, assignmentOf(of.pool, of.shards[n]), pods[key.Namespace+"/"+name])
 			p.assignment.PriorSettings = priors[p.key]
 			s.peers = append(s.peers, p)
 		}
 	}
 	return expected
+}
+
+// agentPods finds the pods of slots. One whose slot is gone is a peer all the same: it lets its devices
+// go, and is remembered until it is gone too.
+func (s *snapshot) agentPods(byPool map[types.NamespacedName]slotsOf) map[string]*corev1.Pod {
+	pods := map[string]*corev1.Pod{}
+	for i := range s.pods {
+		pod := &s.pods[i]
+		key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
+		of, ok := byPool[key]
+		n, numbered := ordinal(pod)
+		if !ok || !numbered || !s.isAgent(pod, of.pool) {
+			continue
+		}
+		if n >= len(of.shards) {
+			s.peers = append(s.peers, peerOf(pod.Name, key, assignmentOf(of.pool, nil), pod))
+		}
+		pods[pod.Namespace+"/"+pod.Name] = pod
+	}
+	return pods
 }
 
 // isAgent tells whether a pod is one of the pool's agents. Labels alone prove nothing: anybody may set

@@ -34,17 +34,8 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 	if err := r.Live.List(ctx, &claims); err != nil {
 		return fmt.Errorf("taking over: listing GPU workloads: %w", err)
 	}
-	for i := range claims.Items {
-		if met := uint64(claims.Items[i].Status.Epoch); met >= epoch {
-			epoch = met + 1
-			r.hush = r.Clock().Add(rolledBack)
-		}
-	}
-	if !r.hush.IsZero() {
-		if _, err := r.Leader.Read(ctx); err != nil {
-			return fmt.Errorf("taking over: %w", err)
-		}
-		log.FromContext(ctx).Info("The API server's store is older than this ledger; nothing is admitted for a while", "until", r.hush)
+	if epoch, err = r.above(ctx, epoch, claims.Items); err != nil {
+		return err
 	}
 	for i := range claims.Items {
 		if err := r.stamp(ctx, &claims.Items[i], epoch); err != nil {
@@ -61,6 +52,24 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 	r.links = newLinks(epoch, r.Stream, r.Clock, r.wake, r.Depose, log.FromContext(ctx).WithName("links"))
 	log.FromContext(ctx).Info("Leading the ledger", "epoch", epoch, "workloads", len(claims.Items))
 	return nil
+}
+
+// above lifts the epoch above every one met. One that had to be lifted shows that the store went back in
+// time: the Lease is read again, and nothing is admitted for a while.
+func (r *SiteReconciler) above(ctx context.Context, epoch uint64, claims []powerv1.GPUWorkload) (uint64, error) {
+	lifted := epoch
+	for i := range claims {
+		lifted = max(lifted, uint64(claims[i].Status.Epoch)+1)
+	}
+	if lifted == epoch {
+		return epoch, nil
+	}
+	if _, err := r.Leader.Read(ctx); err != nil {
+		return 0, fmt.Errorf("taking over: %w", err)
+	}
+	r.hush = r.Clock().Add(rolledBack)
+	log.FromContext(ctx).Info("The API server's store is older than this ledger; nothing is admitted for a while", "until", r.hush)
+	return lifted, nil
 }
 
 // recall reads back what every device ran before it slept.

@@ -8,7 +8,6 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
@@ -30,7 +29,7 @@ var _ = Describe("The site", func() {
 
 		pod := s.createPod(ctx, "train-0", "8", nil)
 		w := s.createWorkload(ctx, "train", func(w *powerv1.GPUWorkload) {
-			w.Spec.ReleaseDelaySeconds = ptr.To(int32(0))
+			w.Spec.ReleaseDelaySeconds = new(int32(0))
 			w.Spec.WattsPerPod = watts("30k")
 		})
 		s.pass(ctx) // takes the workload into the ledger
@@ -127,7 +126,7 @@ var _ = Describe("The site", func() {
 	It("counts a deleted workload's pods until they have ended", func(ctx context.Context) {
 		s.createBudget(ctx, "root", nil)
 		s.createNode(ctx, "n1", "8", nil)
-		w := s.createWorkload(ctx, "train", func(w *powerv1.GPUWorkload) { w.Spec.ReleaseDelaySeconds = ptr.To(int32(0)) })
+		w := s.createWorkload(ctx, "train", func(w *powerv1.GPUWorkload) { w.Spec.ReleaseDelaySeconds = new(int32(0)) })
 		pod := s.createPod(ctx, "train-0", "8", nil)
 		s.run(ctx, 3)
 		s.get(ctx, pod)

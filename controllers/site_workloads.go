@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -61,59 +62,63 @@ func (r *SiteReconciler) workloadsOf(ctx context.Context, s *snapshot) error {
 // enter puts one pod into its workload, or among the strays.
 func (r *SiteReconciler) enter(s *snapshot, w *workloadFacts, pod *corev1.Pod) {
 	watts, admitted := gate.Admitted(pod)
-	gated := gate.Gated(pod)
 	reserved := reservationOf(w, pod.UID)
 	p := power.Pod{
 		UID: string(pod.UID), Name: pod.Name, Node: pod.Spec.NodeName,
 		Created: pod.CreationTimestamp.Time, Ask: asked(r.Table, pod), Selector: pod.Spec.NodeSelector,
 	}
-	switch {
-	case admitted:
-		p.Watts = power.Watts(watts)
-	case reserved != nil:
-		p.Watts = power.Watts(reserved.Watts.Value())
-	default:
-		p.Watts = r.claim(s, w, pod)
+	p.Watts = power.Watts(watts)
+	if !admitted {
+		p.Watts = r.claim(s, w, pod, reserved)
 	}
 	if reserved != nil {
 		p.Budget = reserved.Budget
 	}
+	p.Phase = phaseOf(pod, reserved != nil)
+	if p.Phase == power.Releasing {
+		if reserved == nil {
+			return // ended, and nothing is held for it
+		}
+		r.release(s, w, &p, reserved)
+	}
+	stray := p.Phase == power.Admitted && (w == nil || !admitted && reserved == nil)
 	switch {
-	case ended(pod):
-		if reserved != nil {
-			p.Phase = power.Releasing
-			r.release(s, w, &p, reserved)
-		} else {
-			return
-		}
-	case gated && reserved == nil:
-		p.Phase = power.Gated
-	case gated:
-		p.Phase = power.Reserved
-	case admitted || reserved != nil:
-		p.Phase = power.Admitted
-	default:
-		p.Phase = power.Admitted
-		if w != nil {
-			w.ungated++
-		}
+	case stray:
 		s.site.Strays = append(s.site.Strays, p)
-		return
+		w.sawUngated()
+	case w != nil:
+		w.pods = append(w.pods, pod)
+		w.power.Pods = append(w.power.Pods, p)
 	}
-	if w == nil {
-		if p.Phase == power.Admitted {
-			s.site.Strays = append(s.site.Strays, p)
-		}
-		return
-	}
-	w.pods = append(w.pods, pod)
-	w.power.Pods = append(w.power.Pods, p)
 }
 
-// claim is what a pod not admitted yet will count.
-func (r *SiteReconciler) claim(s *snapshot, w *workloadFacts, pod *corev1.Pod) power.Watts {
-	if w == nil {
+// sawUngated counts a pod that never was at the gate, where it has a workload that can say so.
+func (w *workloadFacts) sawUngated() {
+	if w != nil {
+		w.ungated++
+	}
+}
+
+// phaseOf is how far a pod is in the ledger.
+func phaseOf(pod *corev1.Pod, reserved bool) power.Phase {
+	switch {
+	case ended(pod):
+		return power.Releasing
+	case !gate.Gated(pod):
+		return power.Admitted
+	case reserved:
+		return power.Reserved
+	}
+	return power.Gated
+}
+
+// claim is what a pod not admitted yet counts: what is reserved for it, else what it will be counted at.
+func (r *SiteReconciler) claim(s *snapshot, w *workloadFacts, pod *corev1.Pod, reserved *powerv1.Reservation) power.Watts {
+	switch {
+	case w == nil:
 		return claim(r.Table, nil, false, pod)
+	case reserved != nil:
+		return power.Watts(reserved.Watts.Value())
 	}
 	trusted := w.object.Spec.Budget != "" && declaredTrusted(s, w.object.Spec.Budget)
 	return claim(r.Table, &w.object.Spec, trusted, pod)
@@ -243,10 +248,5 @@ func (s *snapshot) orderedReady(w *workloadFacts) {
 }
 
 func hasFinalizer(o client.Object) bool {
-	for _, f := range o.GetFinalizers() {
-		if f == powerv1.LedgerFinalizer {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(o.GetFinalizers(), powerv1.LedgerFinalizer)
 }

@@ -18,7 +18,6 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -237,13 +236,13 @@ func (s *site) run(ctx context.Context, passes int) {
 
 // objects of a small site: one root that feeds the nodes, and one pool with one agent.
 
-func watts(text string) *resource.Quantity { return ptr.To(resource.MustParse(text)) }
+func watts(text string) *resource.Quantity { return new(resource.MustParse(text)) }
 
 func (s *site) createBudget(ctx context.Context, name string, edit func(*powerv1.PowerBudget)) *powerv1.PowerBudget {
 	GinkgoHelper()
 	b := &powerv1.PowerBudget{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{powerv1.LedgerFinalizer}},
-		Spec:       powerv1.PowerBudgetSpec{LimitWatts: *watts("100k"), MarginPercent: ptr.To(int32(0))},
+		Spec:       powerv1.PowerBudgetSpec{LimitWatts: *watts("100k"), MarginPercent: new(int32(0))},
 	}
 	if edit != nil {
 		edit(b)

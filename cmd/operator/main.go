@@ -75,6 +75,7 @@ func run(ctx context.Context, f flags) error {
 		return fmt.Errorf("standing for election: %w", err)
 	}
 	ctx, depose := context.WithCancelCause(ctx)
+	defer depose(nil)
 	mgr, err := newManager(cfg, f, leader)
 	if err != nil {
 		return err
@@ -139,7 +140,7 @@ func loadTable(path string) (*gate.Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--accelerators: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // read only
+	defer func() { _ = file.Close() }()
 	table, err := gate.LoadTable(file)
 	if err != nil {
 		return nil, fmt.Errorf("--accelerators %s: %w", path, err)
