@@ -1,6 +1,7 @@
 package power
 
 import (
+	"slices"
 	"sort"
 	"time"
 )
@@ -62,37 +63,51 @@ func (l *ledger) within(p *Pod) bool {
 // evict names interruptible pods to evict where firm load alone is over the limit in force, lowest
 // priority first and youngest first, until it would not be.
 func (l *ledger) evict() []Eviction {
-	short := make([]Watts, len(l.b))
-	any := false
-	for i := range short {
-		if l.b[i].Evict {
-			short[i] = l.short(i)
-			any = any || short[i] > 0
-		}
-	}
-	if !any {
+	short := l.shorts()
+	if short == nil {
 		return nil
 	}
 	var out []Eviction
-	order := ranked(l.s)
-	for n := len(order) - 1; n >= 0; n-- {
-		w := &l.s.Workloads[order[n]]
-		if !w.Interruptible {
+	for _, i := range slices.Backward(ranked(l.s)) {
+		if w := &l.s.Workloads[i]; w.Interruptible {
+			out = append(out, l.evictFrom(w, short)...)
+		}
+	}
+	return out
+}
+
+// shorts is what each budget that may evict is short of; nil where none is.
+func (l *ledger) shorts() []Watts {
+	short := make([]Watts, len(l.b))
+	found := false
+	for i := range short {
+		if l.b[i].Evict {
+			short[i] = l.short(i)
+			found = found || short[i] > 0
+		}
+	}
+	if !found {
+		return nil
+	}
+	return short
+}
+
+// evictFrom names pods of one workload that draw where watts are short, and takes them out of short.
+func (l *ledger) evictFrom(w *Workload, short []Watts) []Eviction {
+	var out []Eviction
+	for i := range w.Pods {
+		pod := &w.Pods[i]
+		if pod.Phase != Admitted {
 			continue
 		}
-		for i := range w.Pods {
-			pod := &w.Pods[i]
-			if pod.Phase != Admitted {
-				continue
-			}
-			for _, b := range l.where(pod) {
-				if short[b] > 0 {
-					out = append(out, Eviction{Workload: w.Key, Pod: pod.Name, UID: pod.UID, Budget: l.b[b].Name, Short: short[b]})
-					add(short, l.where(pod), -pod.Watts)
-					break
-				}
-			}
+		at := l.where(pod)
+		n := slices.IndexFunc(at, func(b int) bool { return short[b] > 0 })
+		if n < 0 {
+			continue
 		}
+		b := at[n]
+		out = append(out, Eviction{Workload: w.Key, Pod: pod.Name, UID: pod.UID, Budget: l.b[b].Name, Short: short[b]})
+		add(short, at, -pod.Watts)
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package power
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -112,16 +113,29 @@ func (l *ledger) admit(w *Workload, p *WorkloadPlan, gated []*Pod, active int) {
 		p.Reason, p.Message = Stalled, w.Halted
 		return
 	}
-	// A gang that runs is refilled pod by pod with the gang's rank; only its start is all or nothing.
-	first := 1
-	if w.MinPods > 1 && active == 0 {
-		first = w.MinPods
-	}
+	first := firstGroup(w, active)
 	if len(gated) < first {
 		p.Reason = WaitingForPods
 		p.Message = fmt.Sprintf("%d of the gang's minPods %d exist; the gang starts whole", len(gated), first)
 		return
 	}
+	l.admitGroups(w, p, gated, first, active)
+	if p.Reason == "" {
+		p.Reason, p.Message = AllReserved, fmt.Sprintf("%d pods have their watts", active+len(p.Pods))
+	}
+}
+
+// firstGroup is how many pods must start at once. A gang that runs is refilled pod by pod with the gang's
+// rank; only its start is all or nothing.
+func firstGroup(w *Workload, active int) int {
+	if active > 0 {
+		return 1
+	}
+	return max(1, w.MinPods)
+}
+
+// admitGroups goes through the pods in their order, the first so many together and the others one by one.
+func (l *ledger) admitGroups(w *Workload, p *WorkloadPlan, gated []*Pod, first, active int) {
 	for len(gated) > 0 {
 		g := newGroup(gated[:first])
 		gated, first = gated[first:], 1
@@ -137,9 +151,6 @@ func (l *ledger) admit(w *Workload, p *WorkloadPlan, gated []*Pod, active int) {
 		if a.verdict != feasible {
 			return
 		}
-	}
-	if p.Reason == "" {
-		p.Reason, p.Message = AllReserved, fmt.Sprintf("%d pods have their watts", active+len(p.Pods))
 	}
 }
 
@@ -177,25 +188,35 @@ func (l *ledger) seek(w *Workload, g group) answer {
 	if len(candidates) == 0 {
 		return none
 	}
-	best := answer{budget: -1}
-	noRooms := 0
+	best, crowded := l.best(w, g, candidates)
+	if best.budget < 0 || (crowded && best.verdict < feasible) {
+		return answer{verdict: never, budget: -1, reason: NoAccelerators, message: l.noRooms(g, candidates)}
+	}
+	return l.settleOn(w, g, best)
+}
+
+// best is the candidate with the best verdict and, among those, the most room. Crowded says that some
+// budget has the watts and no nodes with the accelerators free.
+func (l *ledger) best(w *Workload, g group, candidates []int) (best answer, crowded bool) {
+	best.budget = -1
 	for _, c := range candidates {
 		v := l.judge(w, g.watts, c)
-		if v >= feasible {
-			undo, fits := l.rooms.place(l.b[c].Name, g.pods)
-			if undo(); !fits {
-				noRooms++
-				continue
-			}
+		if v >= feasible && !l.houses(c, g) {
+			crowded = true
+			continue
 		}
 		if best.budget < 0 || v > best.verdict || (v == best.verdict && l.room[c] > l.room[best.budget]) {
 			best.verdict, best.budget = v, c
 		}
 	}
-	if best.budget < 0 || (noRooms > 0 && best.verdict < feasible) {
-		return answer{verdict: never, budget: -1, reason: NoAccelerators, message: l.noRooms(g, candidates)}
-	}
-	return l.settleOn(w, g, best)
+	return best, crowded
+}
+
+// houses tells whether a budget's nodes have room for every pod of the group.
+func (l *ledger) houses(c int, g group) bool {
+	undo, ok := l.rooms.place(l.b[c].Name, g.pods)
+	undo()
+	return ok
 }
 
 // settleOn takes what the verdict grants: rooms and watts now, or a place in the queue.
@@ -339,10 +360,8 @@ func (l *ledger) join(a, b string, first bool) string {
 		return b
 	}
 	for _, up := range l.up[i] {
-		for _, other := range l.up[j] {
-			if up == other {
-				return l.b[up].Name
-			}
+		if slices.Contains(l.up[j], up) {
+			return l.b[up].Name
 		}
 	}
 	return b

@@ -48,39 +48,45 @@ func (l *ledger) leases(targets []Watts) []LeasePlan {
 
 // step is the lease one agent should have now, on the way to its target.
 func (l *ledger) step(a *Agent, target Watts, spare []Watts) Watts {
-	chain := l.chain(a.Budget)
 	slack := max(Watts(1), a.Rated/worthwhile)
-	if a.Leased && target <= a.Lease {
-		if a.Lease-target < slack && !l.pressed(chain) {
+	switch {
+	case !a.Leased && target <= a.Hold:
+		// What is held already costs nothing to lease: a fresh agent, or one whose devices are slow to shed.
+		return target
+	case !a.Leased:
+		return a.Hold + l.rise(a, target-a.Hold, spare)
+	case target > a.Lease:
+		if l.early(a, target-a.Lease < slack) {
 			return a.Lease
 		}
-		return target
-	}
-	// What is held already costs nothing to lease: a fresh agent, or one whose devices are slow to shed.
-	have := a.Hold
-	if a.Leased {
-		have = max(have, a.Lease)
-	}
-	if target <= have && !a.Leased {
-		return target
-	}
-	if a.Leased && (l.s.Now.Sub(a.RaisedAt) < raiseEvery ||
-		(target-a.Lease < slack && l.s.Now.Sub(a.RaisedAt) < patience)) {
+		have := max(a.Hold, a.Lease)
+		return max(a.Lease, min(target, have+l.rise(a, target-have, spare)))
+	case a.Lease-target < slack && !l.pressed(l.chain(a.Budget)):
 		return a.Lease
 	}
-	rise := min(target-have, max(a.Rated/raiseShare, 1))
+	return target
+}
+
+// early tells whether it is too soon to raise a lease again: raises are staggered, and a small one waits
+// to become worth it.
+func (l *ledger) early(a *Agent, small bool) bool {
+	since := l.s.Now.Sub(a.RaisedAt)
+	return since < raiseEvery || (small && since < patience)
+}
+
+// rise takes watts for a raise out of what is spare, as far as the stagger allows.
+func (l *ledger) rise(a *Agent, want Watts, spare []Watts) Watts {
+	chain := l.chain(a.Budget)
+	rise := min(want, max(a.Rated/raiseShare, 1))
 	for _, i := range chain {
 		if l.b[i].Halted != "" {
-			rise = 0
+			return 0
 		}
 		rise = min(rise, spare[i])
 	}
 	rise = max(rise, 0)
 	add(spare, chain, -rise)
-	if !a.Leased {
-		return min(target, have+rise)
-	}
-	return max(a.Lease, min(target, have+rise))
+	return rise
 }
 
 // pressed tells whether some budget of the chain is over its limit or has pods that wait.

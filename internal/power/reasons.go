@@ -31,12 +31,38 @@ func about(w, limit Watts) Watts {
 
 // noRoom says why a group can't have its watts however much mining sheds.
 func (l *ledger) noRoom(w *Workload, g group, c int) (Reason, string) {
-	tight, least := c, Watts(0)
-	above := l.above(w.Priority)
-	for n, i := range l.reach(l.b[c].Name) {
+	for _, i := range l.reach(l.b[c].Name) {
 		if l.b[i].Halted != "" {
 			return Stalled, fmt.Sprintf("nothing is admitted on budget %s: %s", l.b[i].Name, l.b[i].Halted)
 		}
+	}
+	above := l.above(w.Priority)
+	tight, least := l.tightest(w, c, above)
+	b, limit := l.b[tight].Name, l.planned[tight]
+	left := about(least, limit)
+	switch {
+	case above != nil && least+above[tight] >= g.watts:
+		return MiningFirst, fmt.Sprintf(
+			"%s needs %v on %s; mining pools there have a higher priority than %d and keep up to %v",
+			g, g.watts, b, w.Priority, about(above[tight], limit))
+	case !w.Interruptible && l.lowBy[tight] >= 0 && least+limit-l.low[tight] >= g.watts:
+		cut := l.b[tight].Cuts[l.lowBy[tight]]
+		return CurtailmentAhead, fmt.Sprintf(
+			"%s needs %v on %s, and in curtailment %s (limit %v less margin) only %v would be left for it",
+			g, g.watts, b, cut.Name, l.low[tight], left)
+	case l.queued(tight) > 0:
+		return Outranked, fmt.Sprintf(
+			"%s needs %v on %s; %v are left after base load, AI pods, and workloads of higher rank that wait",
+			g, g.watts, b, left)
+	}
+	return NoRoom, fmt.Sprintf(
+		"%s needs %v on %s; its limit less margin of %v leaves about %v beside base load %v, AI pods %v and mining that can't be shed",
+		g, g.watts, b, limit, left, l.base[tight], l.res[tight])
+}
+
+// tightest is the budget that leaves the least room to pods pinned to budget c, and how much that is.
+func (l *ledger) tightest(w *Workload, c int, above []Watts) (tight int, least Watts) {
+	for n, i := range l.reach(l.b[c].Name) {
 		room := l.room[i]
 		if w.Interruptible {
 			room += l.planned[i] - l.low[i]
@@ -48,25 +74,7 @@ func (l *ledger) noRoom(w *Workload, g group, c int) (Reason, string) {
 			tight, least = i, room
 		}
 	}
-	b := l.b[tight].Name
-	switch {
-	case above != nil && least+above[tight] >= g.watts:
-		return MiningFirst, fmt.Sprintf(
-			"%s needs %v on %s; mining pools there have a higher priority than %d and keep up to %v",
-			g, g.watts, b, w.Priority, about(above[tight], l.planned[tight]))
-	case !w.Interruptible && l.lowBy[tight] >= 0 && least+l.planned[tight]-l.low[tight] >= g.watts:
-		cut := l.b[tight].Cuts[l.lowBy[tight]]
-		return CurtailmentAhead, fmt.Sprintf(
-			"%s needs %v on %s, and in curtailment %s (limit %v less margin) only %v would be left for it",
-			g, g.watts, b, cut.Name, l.low[tight], about(least, l.planned[tight]))
-	case l.queued(tight) > 0:
-		return Outranked, fmt.Sprintf(
-			"%s needs %v on %s; %v are left after base load, AI pods, and workloads of higher rank that wait",
-			g, g.watts, b, about(least, l.planned[tight]))
-	}
-	return NoRoom, fmt.Sprintf(
-		"%s needs %v on %s; its limit less margin of %v leaves about %v beside base load %v, AI pods %v and mining that can't be shed",
-		g, g.watts, b, l.planned[tight], about(least, l.planned[tight]), l.base[tight], l.res[tight])
+	return tight, least
 }
 
 // queued is what earlier workloads that wait have taken out of budget i's room.

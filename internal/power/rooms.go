@@ -1,6 +1,9 @@
 package power
 
-import "sort"
+import (
+	"maps"
+	"sort"
+)
 
 // rooms is the free accelerators of every node, so that watts are not spent on a pod that can't be
 // scheduled. Pods are placed best fit; it follows the scheduler only as far as accelerators and plain
@@ -24,9 +27,7 @@ func newRooms(s *Site) rooms {
 			continue
 		}
 		free := make(map[string]int64, len(n.Free))
-		for k, v := range n.Free {
-			free[k] = v
-		}
+		maps.Copy(free, n.Free)
 		r.nodes[n.Budget] = append(r.nodes[n.Budget], &room{labels: n.Labels, free: free})
 	}
 	return r

@@ -49,7 +49,9 @@ type simSite struct {
 	pods   int
 }
 
-func (s *simSite) bound(a *simAgent) power.Watts { return max(a.draw, min(a.inForce, a.Rated), a.Floor) }
+func (s *simSite) bound(a *simAgent) power.Watts {
+	return max(a.draw, min(a.inForce, a.Rated), a.Floor)
+}
 
 // step moves time: devices settle, agents report.
 func (s *simSite) step(t *rapid.T, d time.Duration) {
