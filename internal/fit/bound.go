@@ -1,6 +1,9 @@
 package fit
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // assumedRated stands for a machine of which neither nameplate nor range nor profile is known, until
 // it was read hashing; it is above every nameplate this project has figures for.
@@ -96,8 +99,8 @@ func (d *Device) settled() Watts {
 func (d *Device) unproven() Watts {
 	r := &d.last
 	switch {
-	case !r.HasWatts:
-		return 0
+	case !r.HasWatts || r.At < d.lastWrite:
+		return 0 // held knows
 	case r.State == Starting && !d.waking():
 		return d.Rated()
 	case r.State == Starting:
@@ -142,8 +145,8 @@ func (d *Device) doubtful(now time.Duration) bool {
 // cost is the most a device draws when it follows s: the bound of an unsettled write of s.
 func (d *Device) cost(s Setting) Watts {
 	switch {
-	case s.Kind == Sleep && d.learned.slept:
-		return d.learned.asleep
+	case s.Kind == Sleep && d.learned.asleep > 0:
+		return Watts(math.Ceil(d.learned.asleep))
 	case s.Kind == Sleep:
 		return d.pad(d.traits.Residual)
 	case d.open(s):

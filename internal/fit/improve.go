@@ -49,11 +49,11 @@ func (p *plan) gain(ups, spent []move) float64 {
 	room, lost := p.room, 0.0
 	for _, m := range spent {
 		m.load.spent = true
-		room += m.from.cost - m.to.cost
+		room = room.plus(m.load.now.usual - m.to.cost)
 		lost += m.from.ths - m.to.ths
 	}
 	made := -lost
-	if ups[0].slope*float64(room) > lost {
+	if ups[0].slope*float64(room.most()) > lost {
 		// The later call does at least as well: it tries more orders.
 		m := p.try(ups, room)
 		if single, ok := p.single(ups, room); ok {
@@ -94,7 +94,7 @@ func (p *plan) makeRoom(ups []move, runners []*load) []move {
 	most := total * worthRoom
 	sleepers := p.sleepers()
 	for _, wake := range sleepers[:min(len(sleepers), mostTries)] {
-		if wake.levels[len(wake.levels)-1].ths <= most {
+		if wake.full().ths <= most {
 			continue
 		}
 		try := func(spent []move, margin float64) {
@@ -121,7 +121,7 @@ func (p *plan) enough(wake *load, spent []move) []move {
 	if hash, ok := wake.d.leastHash(); ok && wake.d.trims(p.now) && hash.cost < least.cost {
 		least = hash
 	}
-	short := least.cost - wake.bound - p.room
+	short := least.cost - wake.bound - p.room.usual
 	for _, m := range spent {
 		short -= m.from.cost - m.to.cost
 	}
@@ -129,7 +129,11 @@ func (p *plan) enough(wake *load, spent []move) []move {
 		return nil
 	}
 	trims, _ := p.trims(short, func(l *load) bool {
-		return p.now-l.d.lastWrite >= trimRest && (len(spent) == 0 || spent[0].load != l)
+		rest := trimRest
+		if l.d.traits.Trim.Restarts {
+			rest = restartEvery
+		}
+		return p.now-l.d.lastWrite >= rest && (len(spent) == 0 || spent[0].load != l)
 	})
 	if trims == nil {
 		return nil

@@ -124,6 +124,14 @@ func (d *Device) clipped(s Setting) Setting {
 	return s
 }
 
+// doing is what the newest reading shows the device at.
+func (d *Device) doing() Setting {
+	if d.sleeps() {
+		return Setting{Kind: Sleep}
+	}
+	return d.running()
+}
+
 // running is what the newest reading shows the device at, when it is not asleep.
 func (d *Device) running() Setting {
 	if d.inMode >= 0 {

@@ -18,8 +18,8 @@ func (p *plan) raise() []Order {
 			continue
 		}
 		l.listed = true
-		if grow := l.more(l.to); grow <= room {
-			room -= grow
+		if grow := l.grow(l.to); room.fits(grow) {
+			room = room.less(grow)
 			fits = append(fits, m)
 		}
 	}
@@ -30,8 +30,8 @@ func (p *plan) raise() []Order {
 // hash rate puts them: the best per watt first; sleeping devices first, as a running one raised could
 // leave a gap too small to wake another; and the one device that makes most of the room first. The
 // first alone is within one move of the best there is, the third keeps that from being half of it.
-func (p *plan) choose(moves []move, room Watts) ([]move, float64) {
-	if room <= 0 || len(moves) == 0 {
+func (p *plan) choose(moves []move, room room) ([]move, float64) {
+	if room.most() <= 0 || len(moves) == 0 {
 		return nil, 0
 	}
 	best, most := moves, p.try(moves, room)
@@ -56,29 +56,35 @@ func (p *plan) choose(moves []move, room Watts) ([]move, float64) {
 }
 
 // single is the one move that makes the most hash rate of the room.
-func (p *plan) single(moves []move, room Watts) (move, bool) {
+func (p *plan) single(moves []move, room room) (move, bool) {
 	found, most := move{}, 0.0
 	for _, m := range moves {
 		l := m.load
 		if l.spent || m.from != l.at {
 			continue
 		}
-		full := l.levels[len(l.levels)-1]
-		if l.more(full) > room {
-			if room < l.grain {
-				continue
-			}
-			to, ok := l.d.within(l.bound+room, full.watts)
-			if !ok || to.watts <= l.at.watts || !l.d.trims(p.now) {
-				continue
-			}
-			full = to
+		to, ok := l.full(), true
+		if !room.fits(l.grow(to)) {
+			to, ok = p.part(l, l.at, room)
 		}
-		if gain := full.ths - l.at.ths; gain > most {
-			found, most = move{load: l, from: l.at, to: full}, gain
+		if gain := to.ths - l.at.ths; ok && gain > most {
+			found, most = move{load: l, from: l.at, to: to}, gain
 		}
 	}
 	return found, most > 0
+}
+
+// part is the most a load can do above a level with the room, below full.
+func (p *plan) part(l *load, from level, room room) (level, bool) {
+	if !l.d.trims(p.now) || from == l.at && room.most() < l.grain {
+		return level{}, false
+	}
+	base := l.now
+	if from != l.at {
+		base.usual, base.worst = max(base.usual, from.cost), max(base.worst, from.cost)
+	}
+	to, ok := l.d.within(max(base.usual+room.usual, base.worst+room.worst), l.full().watts)
+	return to, ok && to.watts > from.watts && to.ths > from.ths && p.rested(l, to)
 }
 
 // ups lists the steps up of every load that may be raised, the best per watt first. A running one must
@@ -90,16 +96,17 @@ func (p *plan) ups() []move {
 	moves := make([]move, 0, 2*len(p.loads))
 	for i := range p.loads {
 		l := &p.loads[i]
-		if !l.higher || (!l.asleep && l.levels[len(l.levels)-1].watts-l.at.watts < l.d.worthwhile()) {
+		if !l.higher || (!l.asleep && l.full().watts-l.at.watts < l.d.worthwhile()) {
 			continue
 		}
-		from := l.at
+		from, counted := l.at, l.at
+		counted.cost = l.now.worst // as a curve counts it
 		for _, to := range l.levels {
 			if to.watts <= from.watts || to.ths <= from.ths {
 				continue
 			}
-			moves = append(moves, move{load: l, from: from, to: to, slope: slope(from, to)})
-			from = to
+			moves = append(moves, move{load: l, from: from, to: to, slope: slope(counted, to)})
+			from, counted = to, to
 		}
 	}
 	slices.SortFunc(moves, func(a, b move) int {
@@ -110,17 +117,9 @@ func (p *plan) ups() []move {
 	return moves
 }
 
-// more is the watts that bounds grow by if the load is ordered to a level.
-func (l *load) more(to level) Watts {
-	if to == l.at {
-		return 0
-	}
-	return max(to.cost-l.bound, 0)
-}
-
 // try applies moves in turn while they fit into room, then fills the last gap, and returns the hash
 // rate gained. Loads already spent on something else stay out of it.
-func (p *plan) try(moves []move, room Watts) float64 {
+func (p *plan) try(moves []move, room room) float64 {
 	for _, m := range moves {
 		if !m.load.spent {
 			m.load.to = m.load.at
@@ -129,11 +128,15 @@ func (p *plan) try(moves []move, room Watts) float64 {
 	gained := 0.0
 	for _, m := range moves {
 		l := m.load
-		grow := l.more(m.to) - l.more(l.to)
-		if l.spent || l.to != m.from || grow > room || !p.rested(l, m.to) {
+		if l.spent || l.to != m.from {
 			continue
 		}
-		room -= grow
+		before := l.grow(l.to)
+		grow := l.grow(m.to).less(before)
+		if !room.fits(grow) || !p.rested(l, m.to) {
+			continue
+		}
+		room = room.less(grow)
 		gained += m.to.ths - l.to.ths
 		l.to = m.to
 	}
@@ -142,28 +145,21 @@ func (p *plan) try(moves []move, room Watts) float64 {
 
 // fill puts what is left of the room into devices that take something between their levels: a wake at
 // a lower setting, or a higher target.
-func (p *plan) fill(moves []move, room Watts) float64 {
+func (p *plan) fill(moves []move, room room) float64 {
 	gained := 0.0
 	for _, m := range moves {
-		if room <= 0 {
+		if room.most() <= 0 {
 			break
 		}
 		l := m.load
-		full := l.levels[len(l.levels)-1]
-		if l.spent || l.to.watts >= full.watts || !l.d.trims(p.now) {
+		if l.spent || l.to.watts >= l.full().watts {
 			continue
 		}
-		used := l.more(l.to)
-		if used == 0 && room < l.grain {
-			continue
+		if to, ok := p.part(l, l.to, room); ok {
+			room = room.less(l.grow(to).less(l.grow(l.to)))
+			gained += to.ths - l.to.ths
+			l.to = to
 		}
-		to, ok := l.d.within(l.bound+used+room, full.watts)
-		if !ok || to.watts <= l.to.watts || to.ths <= l.to.ths || !p.rested(l, to) {
-			continue
-		}
-		room -= l.more(to) - used
-		gained += to.ths - l.to.ths
-		l.to = to
 	}
 	return gained
 }

