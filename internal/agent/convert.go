@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -51,10 +52,9 @@ func readingOf(at time.Duration, r miner.Reading) fit.Reading {
 	if r.HashrateTHs != nil {
 		out.THs = *r.HashrateTHs
 	}
-	if r.Effective != nil {
-		out.Target = fit.Watts(*r.Effective)
-	} else if r.TargetWatts != nil {
-		out.Target = fit.Watts(*r.TargetWatts)
+	// The most the firmware may move to by itself counts, not where it happens to be (L5).
+	if target := cmp.Or(r.Ceiling, r.Effective, r.TargetWatts); target != nil {
+		out.Target = fit.Watts(*target)
 	}
 	if r.Uptime != nil {
 		out.Uptime = *r.Uptime
