@@ -99,7 +99,7 @@ func (d *Device) settled() Watts {
 func (d *Device) unproven() Watts {
 	r := &d.last
 	switch {
-	case !r.HasWatts || r.At < d.lastWrite:
+	case !r.HasWatts || r.At <= d.lastWrite:
 		return 0 // held knows
 	case r.State == Starting && !d.waking():
 		return d.Rated()

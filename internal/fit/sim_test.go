@@ -185,7 +185,7 @@ func (s *site) give(t *rapid.T, o Order) {
 		if m.dev != o.Device {
 			continue
 		}
-		if m.deaf > 0 || m.refuses > 0 {
+		if m.deaf > 0 || m.refuses > 0 || m.dev.faults.tries > 0 {
 			s.disturbed = max(s.disturbed, s.now)
 		}
 		if !m.obey(s.now, o.Setting) {
