@@ -102,12 +102,12 @@ func curtailmentStatus(st *powerv1.CurtailmentEventStatus, c *powerv1.Curtailmen
 	case started:
 		st.State = powerv1.CurtailmentActive
 	}
-	meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
 	if !f.found {
 		message := fmt.Sprintf("spec.budget %q does not exist; create that PowerBudget, or delete this event and create it for another", c.Spec.Budget)
 		set(powerv1.ConditionReady, false, "", powerv1.ReasonStalled, message)
 		set(powerv1.ConditionStalled, true, powerv1.ReasonBudgetNotFound, "", message)
 	} else {
+		meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
 		set(powerv1.ConditionReady, true, powerv1.ReasonReady, "", "the event is planned with")
 	}
 	set(powerv1.ConditionScheduled, !started, powerv1.ReasonPlanned, powerv1.ReasonStarted, "start "+c.Spec.Start.UTC().Format(time.RFC3339))

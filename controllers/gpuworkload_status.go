@@ -71,7 +71,9 @@ func workloadConditions(st *powerv1.GPUWorkloadStatus, w *workloadFacts, p *powe
 		Type: powerv1.ConditionReady, Status: metav1.ConditionTrue, Reason: powerv1.ReasonGoverned,
 		Message: "its pods are counted; those that wait for power wait at the gate", ObservedGeneration: generation,
 	}
-	meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
+	if w.stalled == nil || w.object.DeletionTimestamp != nil {
+		meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
+	}
 	switch {
 	case w.object.DeletionTimestamp != nil:
 		ready.Status, ready.Reason = metav1.ConditionFalse, powerv1.ReasonDeleting
@@ -97,6 +99,9 @@ func reservedCondition(w *workloadFacts, p *power.WorkloadPlan, generation int64
 	case p.Waiting > 0:
 		c.Status = metav1.ConditionFalse
 		c.Message = fmt.Sprintf("%d pods wait: %s", p.Waiting, p.Message)
+		if p.Waiting == 1 {
+			c.Message = "1 pod waits: " + p.Message
+		}
 	case p.Reason == power.NoPods:
 		c.Status = metav1.ConditionFalse
 	case w.ungated > 0:

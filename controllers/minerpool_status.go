@@ -77,7 +77,9 @@ func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapsh
 			Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: p.Generation,
 		})
 	}
-	meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
+	if s.fault == nil {
+		meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
+	}
 	switch {
 	case s.fault != nil:
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonStalled, s.fault.message)
@@ -142,7 +144,7 @@ func curtailed(p *powerv1.MinerPool, f poolFacts) (status metav1.ConditionStatus
 	case f.limit.Reserved > 0:
 		return metav1.ConditionTrue, powerv1.ReasonWorkloads, fmt.Sprintf("AI pods have watts of budget %s, or wait for them", p.Spec.Budget)
 	}
-	return metav1.ConditionTrue, powerv1.ReasonLimit, fmt.Sprintf("the limit of budget %s, %v less margin, leaves less", p.Spec.Budget, f.limit.Limit)
+	return metav1.ConditionTrue, powerv1.ReasonLimit, fmt.Sprintf("the limit of budget %s, %v after its margin, leaves less", p.Spec.Budget, f.limit.Limit)
 }
 
 // troubles names a few devices of one kind of trouble.

@@ -140,12 +140,16 @@ func budgetStatus(st *powerv1.PowerBudgetStatus, b *powerv1.PowerBudget, s *budg
 	}
 	wait := time.Duration(0)
 	reason, message := budgetFault(s.byName, b)
-	meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
-	switch young := now.Sub(b.CreationTimestamp.Time); {
+	young := now.Sub(b.CreationTimestamp.Time)
+	waits := reason == powerv1.ReasonParentNotFound && young < settleIn
+	if reason == "" || waits || b.DeletionTimestamp != nil {
+		meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
+	}
+	switch {
 	case b.DeletionTimestamp != nil:
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonDeleting, fmt.Sprintf(
 			"kept until the %d budgets, pools and reservations that draw from it are gone", s.users))
-	case reason == powerv1.ReasonParentNotFound && young < settleIn:
+	case waits:
 		set(powerv1.ConditionReady, metav1.ConditionFalse, reason, message)
 		wait = settleIn - young
 	case reason != "":

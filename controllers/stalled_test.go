@@ -46,6 +46,9 @@ var _ = Describe("Bad input", func() {
 			Expect(got.Reason).To(Equal(reason))
 			Expect(got.Message).To(ContainSubstring(says))
 			Expect(s.events.has("Warning " + reason)).To(BeTrue())
+			s.writes = nil
+			Expect(reconcilePool(ctx, p).LastTransitionTime).To(Equal(got.LastTransitionTime))
+			Expect(s.writes).To(BeEmpty(), "nothing changed")
 			Expect(reconcilePool(ctx, other).Status).To(Equal(metav1.ConditionUnknown), "the rest keeps working")
 			Expect(s.Get(ctx, client.ObjectKeyFromObject(other), &appsv1.StatefulSet{})).To(Succeed())
 		},
