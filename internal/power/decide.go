@@ -23,41 +23,22 @@ func Decide(s Site) Plan {
 
 // keep adds the reservations that stand to a workload's plan, and opens the gates of those written
 // before whose gate is still on, once the ledger is within its limits.
-func (l *ledger) keep(w *Workload, p *WorkloadPlan, index int) {
+func (l *ledger) keep(w *Workload, p *WorkloadPlan) {
 	var kept []PodPlan
 	for i := range w.Pods {
 		pod := &w.Pods[i]
-		if pod.Phase == Gated || (pod.Phase == Releasing && (!l.s.Now.Before(pod.Until) || l.yielded(index, i))) {
+		if pod.Phase == Gated || (pod.Phase == Releasing && !l.ended[pod]) {
 			continue
 		}
 		kept = append(kept, PodPlan{
 			UID: pod.UID, Name: pod.Name, Watts: pod.Watts, Budget: pod.Budget,
-			Open: pod.Phase == Reserved && w.Halted == "" && l.within(pod),
+			Open: pod.Phase == Reserved && w.Halted == "" && !l.barred(l.where(pod)),
 		})
 	}
 	p.Pods = append(kept, p.Pods...)
 	for i := range p.Pods {
 		p.Reserved += p.Pods[i].Watts
 	}
-}
-
-func (l *ledger) yielded(workload, pod int) bool {
-	for i := range l.yields {
-		if y := &l.yields[i]; y.workload == workload && y.pod == pod {
-			return y.dropped
-		}
-	}
-	return false
-}
-
-// within tells whether no budget the pod draws from is over its limit in the ledger (L1).
-func (l *ledger) within(p *Pod) bool {
-	for _, i := range l.where(p) {
-		if l.base[i]+l.unfound[i]+l.held[i]+l.res[i] > l.planned[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // evict names interruptible pods to evict where firm load alone is over the limit in force, lowest
@@ -95,11 +76,13 @@ func (l *ledger) shorts() []Watts {
 // evictFrom names pods of one workload that draw where watts are short, and takes them out of short.
 func (l *ledger) evictFrom(w *Workload, short []Watts) []Eviction {
 	var out []Eviction
+	pods := make([]*Pod, 0, len(w.Pods))
 	for i := range w.Pods {
-		pod := &w.Pods[i]
-		if pod.Phase != Admitted {
-			continue
+		if w.Pods[i].Phase == Admitted {
+			pods = append(pods, &w.Pods[i])
 		}
+	}
+	for _, pod := range slices.Backward(sorted(pods)) {
 		at := l.where(pod)
 		n := slices.IndexFunc(at, func(b int) bool { return short[b] > 0 })
 		if n < 0 {
@@ -112,10 +95,10 @@ func (l *ledger) evictFrom(w *Workload, short []Watts) []Eviction {
 	return out
 }
 
-// short is how much firm load and mining that can't be shed are over the limit in force.
+// short is how much firm load and mining at its floor are over the limit in force.
 func (l *ledger) short(i int) Watts {
 	limit, _ := l.at(i, l.s.Now)
-	return max(0, l.base[i]+l.res[i]+l.fixed[i]-limit)
+	return max(0, l.base[i]+l.res[i]+l.stays[i]-limit)
 }
 
 // report is every budget's ledger after the plan.
@@ -153,8 +136,9 @@ func (l *ledger) next() time.Time {
 	for i := range l.b {
 		for c := range l.b[i].Cuts {
 			cut := &l.b[i].Cuts[c]
-			times = append(times, cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
+			times = append(times, cut.Start.Add(-horizon), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
 		}
+		times = append(times, l.quietFrom(i))
 	}
 	for i := range l.s.Workloads {
 		for n := range l.s.Workloads[i].Pods {

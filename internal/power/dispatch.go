@@ -35,9 +35,7 @@ func (l *ledger) dispatch() (targets []Watts, ths, bound float64) {
 func (l *ledger) mining() []Watts {
 	caps := make([]Watts, len(l.b))
 	for i := range caps {
-		// Headroom and standby yield to pods that wait: their demand uses it up.
-		kept := max(0, l.standby[i]-l.demand[i])
-		caps[i] = l.planned[i] - l.base[i] - l.unfoundNow[i] - l.res[i] - l.demand[i] - kept
+		caps[i] = l.planned[i] - l.base[i] - l.unfoundNow[i] - l.res[i] - l.demand[i] - l.kept[i]
 	}
 	for i := range l.s.Agents {
 		a := &l.s.Agents[i]

@@ -25,8 +25,7 @@ const (
 func (l *ledger) leases(targets []Watts) []LeasePlan {
 	spare := make([]Watts, len(l.b))
 	for i := range spare {
-		kept := max(0, l.standby[i]-l.demand[i])
-		spare[i] = l.planned[i] - l.base[i] - l.unfound[i] - l.held[i] - l.res[i] - l.demand[i] - kept
+		spare[i] = l.planned[i] - l.base[i] - l.unfound[i] - l.held[i] - l.res[i] - l.demand[i] - l.kept[i]
 	}
 	var plans []LeasePlan
 	for i := range l.s.Agents {
@@ -56,7 +55,7 @@ func (l *ledger) step(a *Agent, target Watts, spare []Watts) Watts {
 	case !a.Leased:
 		return a.Hold + l.rise(a, target-a.Hold, spare)
 	case target > a.Lease:
-		if l.early(a, target-a.Lease < slack) {
+		if l.early(a, target-a.Lease < slack) || l.barred(l.chain(a.Budget)) {
 			return a.Lease
 		}
 		have := max(a.Hold, a.Lease)

@@ -1,9 +1,6 @@
 package power
 
-import (
-	"sort"
-	"time"
-)
+import "time"
 
 const (
 	// shedSlack is added to the slowest shed wherever a limit falls (L1).
@@ -30,12 +27,16 @@ type ledger struct {
 
 	// Sums over each subtree. unfoundNow leaves out pools still in their grace (L4).
 	base, unfound, unfoundNow, held, leased, res []Watts
-	// fixed is mining that no shed can take: floors, unheard holds, observed pools, floorWatts.
-	fixed []Watts
+	// stays is mining that no shed can take: floors, and the holds of observed pools and of agents that are
+	// not heard, which silent is alone. fixed is what pods can't take: stays, and floorWatts.
+	stays, silent, fixed []Watts
 	// demand is what feasible waiting pods need: mining makes room for it.
 	demand []Watts
-	// standby is kept free for the next pods, headroom included.
-	standby []Watts
+	// kept is kept free for the next pods: standby and headroom. yielding is demand that no standby has
+	// yielded to yet, and counted the demand looked at for that.
+	kept, yielding, counted []Watts
+	// newest is when the newest pod of each subtree was made.
+	newest []time.Time
 
 	// free is what the ledger has now, room what firm load leaves within the horizon; both shrink as
 	// workloads are considered in their order.
@@ -43,14 +44,9 @@ type ledger struct {
 
 	agents map[string][]int // by pool
 	rooms  rooms
+	// ended are the ended pods whose watts are held still, yields the order in which they are let go.
+	ended  map[*Pod]bool
 	yields []yield
-}
-
-// yield is a reservation of an ended pod: it may be let go for a pod that waits.
-type yield struct {
-	workload, pod int
-	priority      int
-	dropped       bool
 }
 
 func newLedger(s *Site) *ledger {
@@ -58,17 +54,16 @@ func newLedger(s *Site) *ledger {
 	l := &ledger{
 		tree: newTree(s.Budgets), s: s,
 		settle: make([]time.Duration, n), lowBy: make([]int, n),
-		agents: map[string][]int{},
+		newest: make([]time.Time, n), agents: map[string][]int{}, ended: map[*Pod]bool{},
 	}
 	for _, sums := range []*[]Watts{
 		&l.planned, &l.low, &l.base, &l.unfound, &l.unfoundNow, &l.held, &l.leased, &l.res,
-		&l.fixed, &l.demand, &l.standby, &l.free, &l.room,
+		&l.stays, &l.silent, &l.fixed, &l.demand, &l.kept, &l.yielding, &l.counted, &l.free, &l.room,
 	} {
 		*sums = make([]Watts, n)
 	}
 	for i := range s.Budgets {
 		add(l.base, l.up[i], s.Budgets[i].Base)
-		l.standby[i] += s.Budgets[i].Headroom
 	}
 	l.countAgents()
 	l.countPools()
@@ -107,16 +102,20 @@ func (l *ledger) countAgents() {
 func (l *ledger) countPools() {
 	for i := range l.s.Pools {
 		p := &l.s.Pools[i]
-		var found, floor, most, fixed Watts
+		var found, floor, most, observed, silent Watts
 		for _, n := range l.agents[p.Key] {
 			a := &l.s.Agents[n]
-			if !a.Heard || p.Observe {
-				fixed += a.Hold
-			} else {
+			switch {
+			case !a.Heard:
+				silent += a.Hold
+			case p.Observe:
+				observed += a.Hold
+			default:
 				floor += a.Floor
 				most += top(a)
 			}
-			found += a.Rated
+			// A run that has said nothing yet is counted by its hold (L3): those watts are not unfound too.
+			found += max(a.Rated, a.Hold)
 		}
 		unfound := max(0, p.Rated-found)
 		chain := l.chain(p.Budget)
@@ -124,10 +123,12 @@ func (l *ledger) countPools() {
 		if !l.s.Now.Before(p.GraceUntil) {
 			add(l.unfoundNow, chain, unfound)
 		}
+		add(l.silent, chain, silent)
+		add(l.stays, chain, silent+observed+floor)
 		if !p.Leaving {
 			floor = max(floor, min(p.Floor, most))
 		}
-		add(l.fixed, chain, fixed+floor)
+		add(l.fixed, chain, silent+observed+floor)
 	}
 }
 
@@ -154,15 +155,16 @@ func (l *ledger) limits() {
 func (l *ledger) countPods() {
 	for i := range l.s.Workloads {
 		w := &l.s.Workloads[i]
+		l.countEnded(w)
 		for n := range w.Pods {
 			p := &w.Pods[n]
-			if p.Phase == Gated || (p.Phase == Releasing && !l.s.Now.Before(p.Until)) {
+			if p.Phase != Reserved && p.Phase != Admitted {
 				continue
 			}
-			add(l.res, l.where(p), p.Watts)
-			if p.Phase == Releasing {
-				l.yields = append(l.yields, yield{workload: i, pod: n, priority: w.Priority})
-			} else if p.Node == "" {
+			at := l.where(p)
+			add(l.res, at, p.Watts)
+			l.note(p, at)
+			if p.Node == "" {
 				l.rooms.take(p)
 			}
 		}
@@ -170,7 +172,7 @@ func (l *ledger) countPods() {
 	for i := range l.s.Strays {
 		add(l.res, l.where(&l.s.Strays[i]), l.s.Strays[i].Watts)
 	}
-	sort.SliceStable(l.yields, func(a, b int) bool { return l.yields[a].priority < l.yields[b].priority })
+	l.sortYields()
 }
 
 // where is the budgets a drawing pod counts on: its node's where it is bound, else all it may reach (L8).
@@ -210,6 +212,17 @@ func (l *ledger) admits(p *Pod) []int {
 func clash(a, b map[string]string) bool {
 	for k, v := range a {
 		if w, ok := b[k]; ok && w != v {
+			return true
+		}
+	}
+	return false
+}
+
+// barred tells whether nothing may be raised or admitted in some budget of the chain: it is halted, or the
+// ledger is over its limit there, watts not found yet included (L1, L4).
+func (l *ledger) barred(chain []int) bool {
+	for _, i := range chain {
+		if l.b[i].Halted != "" || l.base[i]+l.unfound[i]+l.held[i]+l.res[i] > l.planned[i] {
 			return true
 		}
 	}

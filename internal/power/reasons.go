@@ -16,11 +16,15 @@ func (l *ledger) waiting(g group, c int) (Reason, string) {
 	}
 	b := l.b[tight].Name
 	if l.unfound[tight] > 0 && l.free[tight]+l.unfound[tight] >= g.watts {
-		return Unsettled, fmt.Sprintf(
-			"%s needs %v on %s, where watts of its pools' ratedWatts are on no device found yet and count as drawn", g, g.watts, b)
+		return unfoundHold(g, b)
 	}
 	return WaitingForMiners, fmt.Sprintf(
 		"%s needs %v on %s; miners are shedding for it, and it starts once that is measured free", g, g.watts, b)
+}
+
+func unfoundHold(g group, budget string) (Reason, string) {
+	return Unsettled, fmt.Sprintf(
+		"%s needs %v on %s, where watts of its pools' ratedWatts are on no device found yet and count as drawn", g, g.watts, budget)
 }
 
 // about rounds watts down to a thousandth of a limit, so that a message does not follow every reading.
@@ -39,7 +43,6 @@ func (l *ledger) noRoom(w *Workload, g group, c int) (Reason, string) {
 	above := l.above(w.Priority)
 	tight, least := l.tightest(w, c, above)
 	b, limit := l.b[tight].Name, l.planned[tight]
-	left := about(least, limit)
 	switch {
 	case above != nil && least+above[tight] >= g.watts:
 		return MiningFirst, fmt.Sprintf(
@@ -49,27 +52,37 @@ func (l *ledger) noRoom(w *Workload, g group, c int) (Reason, string) {
 		cut := l.b[tight].Cuts[l.lowBy[tight]]
 		return CurtailmentAhead, fmt.Sprintf(
 			"%s needs %v on %s, and in curtailment %s (limit %v less margin) only %v would be left for it",
-			g, g.watts, b, cut.Name, l.low[tight], left)
-	case l.queued(tight) > 0:
+			g, g.watts, b, cut.Name, l.low[tight], about(least, limit))
+	}
+	return l.full(g, tight, least)
+}
+
+// full says what takes the room on budget i, of which the least is left: watts that nobody can vouch for,
+// workloads of higher rank, or AI pods that run.
+func (l *ledger) full(g group, i int, least Watts) (Reason, string) {
+	b, limit := l.b[i].Name, l.planned[i]
+	left := about(least, limit)
+	switch {
+	case least+l.unfound[i] >= g.watts:
+		return unfoundHold(g, b)
+	case least+l.silent[i] >= g.watts:
+		return Unsettled, fmt.Sprintf(
+			"%s needs %v on %s, where %v are held for mining agents that do not report; they count until these do, or have ended",
+			g, g.watts, b, about(l.silent[i], limit))
+	case least+l.queued(i) >= g.watts:
 		return Outranked, fmt.Sprintf(
-			"%s needs %v on %s; %v are left after base load, AI pods, and workloads of higher rank that wait",
+			"%s needs %v on %s; %v are left after base load, AI pods, and workloads of higher rank that wait or stand by",
 			g, g.watts, b, left)
 	}
 	return NoRoom, fmt.Sprintf(
 		"%s needs %v on %s; its limit less margin of %v leaves about %v beside base load %v, AI pods %v and mining that can't be shed",
-		g, g.watts, b, limit, left, l.base[tight], l.res[tight])
+		g, g.watts, b, limit, left, l.base[i], l.res[i])
 }
 
 // tightest is the budget that leaves the least room to pods pinned to budget c, and how much that is.
 func (l *ledger) tightest(w *Workload, c int, above []Watts) (tight int, least Watts) {
 	for n, i := range l.reach(l.b[c].Name) {
-		room := l.room[i]
-		if w.Interruptible {
-			room += l.planned[i] - l.low[i]
-		}
-		if above != nil {
-			room -= above[i]
-		}
+		room := l.room[i] + l.gain(w, i, above)
 		if n == 0 || room < least {
 			tight, least = i, room
 		}
@@ -77,7 +90,7 @@ func (l *ledger) tightest(w *Workload, c int, above []Watts) (tight int, least W
 	return tight, least
 }
 
-// queued is what earlier workloads that wait have taken out of budget i's room.
+// queued is what earlier workloads that wait or stand by have taken out of budget i's room.
 func (l *ledger) queued(i int) Watts {
 	return l.low[i] - l.base[i] - l.unfound[i] - l.fixed[i] - l.res[i] - l.room[i]
 }

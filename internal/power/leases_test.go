@@ -1,0 +1,194 @@
+package power_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+// TestStep: an agent's next lease on the way to its target. The agent is rated 1,000 W, so that a raise is
+// at most 250 W and one under 5 W is small.
+func TestStep(t *testing.T) {
+	tests := map[string]struct {
+		limit  power.Watts
+		leased power.Watts
+		edit   func(*power.Site, *power.Agent)
+		want   power.Watts
+	}{
+		"down at once":            {limit: 300, leased: 1000, want: 300},
+		"up in steps":             {limit: 1000, leased: 0, want: 250},
+		"up to what is spare":     {limit: 500, leased: 400, want: 500},
+		"not twice in a second":   {limit: 1000, leased: 250, edit: raised(999 * time.Millisecond), want: 250},
+		"again after a second":    {limit: 1000, leased: 250, edit: raised(time.Second), want: 500},
+		"a small raise waits":     {limit: 504, leased: 500, edit: raised(19 * time.Second), want: 500},
+		"and is made in the end":  {limit: 504, leased: 500, edit: raised(20 * time.Second), want: 504},
+		"one of 5 W does not":     {limit: 505, leased: 500, edit: raised(19 * time.Second), want: 505},
+		"no small shed for order": {limit: 1000, leased: 1000, edit: func(s *power.Site, a *power.Agent) { a.Curve[1].Watts = 996 }, want: 1000},
+		"but a worthwhile one":    {limit: 1000, leased: 1000, edit: func(s *power.Site, a *power.Agent) { a.Curve[1].Watts = 995 }, want: 995},
+		"a small shed over the limit": {
+			limit: 997, leased: 1000, want: 997,
+		},
+		"a small shed for a pod": {
+			limit: 1000, leased: 1000, edit: func(s *power.Site, _ *power.Agent) { work(s, "llm", power.Gated, 1, 3) }, want: 997,
+		},
+		"not above what miners that shed hold": {
+			// Another agent still holds 400 W of the 500 W it was told to give up.
+			limit: 1000, leased: 500, edit: func(s *power.Site, _ *power.Agent) {
+				_, b := mine(s, "site", 0, 400)
+				b.Hold, b.Bound, b.Curve = 400, 400, nil
+			}, want: 600,
+		},
+		"back up to what it holds at once": {
+			limit: 1000, leased: 300, edit: func(_ *power.Site, a *power.Agent) { a.Hold, a.Bound = 900, 900 }, want: 1000,
+		},
+		"not while over the limit": {
+			limit: 800, leased: 300, edit: func(_ *power.Site, a *power.Agent) { a.Hold, a.Bound = 900, 900 }, want: 300,
+		},
+		"not while halted": {
+			limit: 1000, leased: 300, edit: func(s *power.Site, a *power.Agent) {
+				a.Hold, a.Bound, s.Budgets[0].Halted = 900, 900, "spec"
+			}, want: 300,
+		},
+		"sheds while halted":   {limit: 200, leased: 300, edit: func(s *power.Site, _ *power.Agent) { s.Budgets[0].Halted = "spec" }, want: 200},
+		"no raise when halted": {limit: 1000, leased: 300, edit: func(s *power.Site, _ *power.Agent) { s.Budgets[0].Halted = "spec" }, want: 300},
+		"a fresh agent is left what it draws": {
+			limit: 1000, leased: 600, edit: fresh, want: 850,
+		},
+		"a fresh agent is shed where it must": {
+			limit: 400, leased: 600, edit: fresh, want: 400,
+		},
+		"a fresh agent starts in steps": {
+			limit: 1000, leased: 0, edit: fresh, want: 250,
+		},
+		"a fresh agent in a halted budget": {
+			limit: 1000, leased: 600, edit: func(s *power.Site, a *power.Agent) { fresh(s, a); s.Budgets[0].Halted = "spec" }, want: 600,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := oneBudget(tt.limit)
+			s.Agents = make([]power.Agent, 0, 2)
+			_, a := mine(&s, "site", tt.leased, 1000)
+			if tt.edit != nil {
+				tt.edit(&s, a)
+			}
+			if got := leases(power.Decide(s))["pool-0-0"]; got != tt.want {
+				t.Errorf("leased %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func raised(ago time.Duration) func(*power.Site, *power.Agent) {
+	return func(_ *power.Site, a *power.Agent) { a.RaisedAt = in(-ago) }
+}
+
+// fresh makes an agent one that has no lease of this leader yet.
+func fresh(_ *power.Site, a *power.Agent) { a.Lease, a.Leased, a.RaisedAt = 0, false, time.Time{} }
+
+// TestRaisesShareWhatIsSpare: agents raised in one plan do not take the same watts twice, at any budget.
+func TestRaisesShareWhatIsSpare(t *testing.T) {
+	s := twoHalls(300, 200, 200)
+	mine(&s, "hall-1", 0, 1000)
+	mine(&s, "hall-1", 0, 1000)
+	mine(&s, "hall-2", 0, 1000)
+	want := map[string]power.Watts{"pool-0-0": 200, "pool-1-0": 0, "pool-2-0": 100}
+	if diff := cmp.Diff(want, leases(power.Decide(s))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestTTL: leaseSeconds, the least above the agent, and never past the next fall of a limit less the time
+// to shed: 6 s and 2 s.
+func TestTTL(t *testing.T) {
+	cut := func(start time.Duration, limit power.Watts) power.Cut {
+		return power.Cut{Start: in(start), End: in(start + time.Hour), Limit: limit}
+	}
+	tests := map[string]struct {
+		edit func(site, hall *power.Budget)
+		want time.Duration
+	}{
+		"leaseSeconds":         {func(_, _ *power.Budget) {}, 2 * time.Minute},
+		"the least above":      {func(site, _ *power.Budget) { site.LeaseTTL = time.Minute }, time.Minute},
+		"its own":              {func(_, hall *power.Budget) { hall.LeaseTTL = 30 * time.Second }, 30 * time.Second},
+		"before a fall":        {func(_, hall *power.Budget) { hall.Cuts = []power.Cut{cut(time.Minute, 100)} }, 52 * time.Second},
+		"before one above":     {func(site, _ *power.Budget) { site.Cuts = []power.Cut{cut(time.Minute, 100)} }, 52 * time.Second},
+		"not for a far one":    {func(site, _ *power.Budget) { site.Cuts = []power.Cut{cut(time.Hour, 100)} }, 2 * time.Minute},
+		"not for one in force": {func(site, _ *power.Budget) { site.Cuts = []power.Cut{cut(-time.Minute, 100)} }, 2 * time.Minute},
+		"not for one planned":  {func(site, _ *power.Budget) { site.Cuts = []power.Cut{cut(13*time.Second, 100)} }, 2 * time.Minute},
+		"the last before":      {func(site, _ *power.Budget) { site.Cuts = []power.Cut{cut(13*time.Second+1, 100)} }, 5*time.Second + 1},
+		"before the second": {
+			func(site, _ *power.Budget) { site.Cuts = []power.Cut{cut(-time.Minute, 900), cut(40*time.Second, 100)} }, 32 * time.Second,
+		},
+		"not for one above that in force": {
+			func(site, _ *power.Budget) { site.Cuts = []power.Cut{cut(-time.Minute, 100), cut(40*time.Second, 900)} }, 2 * time.Minute,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := twoHalls(1000, 1000, 1000)
+			mine(&s, "hall-1", 100, 100)
+			tt.edit(&s.Budgets[0], &s.Budgets[1])
+			if got := power.Decide(s).Leases[0].TTL; got != tt.want {
+				t.Errorf("TTL %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestNoLeaseOutlivesAFall: whatever the cuts, an agent that hears no more is down to what the limit
+// allows when it falls.
+func TestNoLeaseOutlivesAFall(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := oneBudget(1000)
+		_, a := mine(&s, "site", power.Watts(rapid.IntRange(0, 1000).Draw(t, "leased")), 1000)
+		a.Settle = time.Duration(rapid.IntRange(1, 60).Draw(t, "settle")) * time.Second
+		for n := range rapid.IntRange(1, 4).Draw(t, "cuts") {
+			start := in(time.Duration(rapid.IntRange(0, 300).Draw(t, "start")) * time.Second)
+			s.Budgets[0].Cuts = append(s.Budgets[0].Cuts, power.Cut{
+				Name: fmt.Sprint(n), Start: start, End: start.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "length")) * time.Second),
+				Limit: power.Watts(rapid.IntRange(0, 1000).Draw(t, "limit")),
+			})
+		}
+		l := power.Decide(s).Leases[0]
+		gone := now.Add(l.TTL + a.Settle + 2*time.Second)
+		for _, c := range s.Budgets[0].Cuts {
+			if c.Start.After(now) && c.Start.Before(gone) && l.Watts > c.Limit {
+				t.Fatalf("a lease of %v for %v outlives the fall to %v in %v", l.Watts, l.TTL, c.Limit, c.Start.Sub(now))
+			}
+		}
+	})
+}
+
+// TestShedWithin: how soon an agent must be under its lease.
+func TestShedWithin(t *testing.T) {
+	tests := map[string]struct {
+		limit  power.Watts
+		gated  power.Watts
+		leased power.Watts
+		want   time.Duration
+	}{
+		"over the limit":    {limit: 900, leased: 1000, want: 2 * time.Second},
+		"for a pod":         {limit: 1000, gated: 100, leased: 1000, want: 10 * time.Second},
+		"for a pod, in two": {limit: 1000, gated: 100, leased: 900, want: 0},
+		"nothing to shed":   {limit: 1000, leased: 1000, want: 0},
+		"a raise":           {limit: 1000, leased: 500, want: 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := oneBudget(tt.limit)
+			mine(&s, "site", tt.leased, 1000)
+			if tt.gated > 0 {
+				work(&s, "llm", power.Gated, 1, tt.gated)
+			}
+			if got := power.Decide(s).Leases[0].ShedWithin; got != tt.want {
+				t.Errorf("within %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
