@@ -195,8 +195,7 @@ func (d *Device) sleeps() bool {
 	if !r.HasWatts || r.State != Sleeping && r.State != Stopping && r.State != Failed {
 		return false
 	}
-	told := d.commanded && d.command.Kind == Sleep
-	return (told || r.State == Sleeping) && r.Watts <= d.traits.Residual+d.Rated()/10
+	return (d.told() || r.State == Sleeping) && r.Watts <= d.traits.Residual+d.Rated()/10
 }
 
 // target is the watts the firmware follows by the newest reading, 0 where it names none.

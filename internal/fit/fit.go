@@ -1,8 +1,6 @@
 package fit
 
-import (
-	"time"
-)
+import "time"
 
 const (
 	// restartEvery is the budget of writes that restart mining, per device; sheds are exempt.
@@ -64,7 +62,38 @@ func Allowed(devices []*Device, o Order, allowance Watts, now time.Duration) boo
 // others are shed in their place. Where everything may run anyway, they may too.
 func (p *plan) reassert() []Order {
 	var orders []Order
-	var most Watts
+	most := p.everything()
+	for i := range p.loads {
+		l := &p.loads[i]
+		d := l.d
+		if !d.repeats(p.now) {
+			continue
+		}
+		set := d.command
+		switch {
+		case most <= p.allowance:
+			if set = d.full(); set == d.command {
+				continue
+			}
+		case d.faults.tries == 0:
+			p.expected -= l.at.cost - d.cost(set)
+		case set.Kind != Sleep && d.traits.CanSleep && p.expected > p.allowance:
+			continue // its target was tried; the shed may choose to sleep it
+		}
+		l.lower, l.higher = false, false
+		orders = append(orders, Order{Device: d, Setting: set})
+	}
+	return orders
+}
+
+// repeats says that the device draws above its command and that it is time to tell it again.
+func (d *Device) repeats(now time.Duration) bool {
+	return !d.observe && !d.unreachable(now) && d.defies() && now >= max(d.faults.retryAt, d.faults.writeAt)
+}
+
+// everything is the most that bounds can sum up to with every device at full.
+func (p *plan) everything() Watts {
+	most := Watts(0)
 	for i := range p.loads {
 		l := &p.loads[i]
 		most += l.bound
@@ -72,25 +101,5 @@ func (p *plan) reassert() []Order {
 			most += max(l.full().cost-l.bound, 0)
 		}
 	}
-	for i := range p.loads {
-		l := &p.loads[i]
-		d := l.d
-		if d.observe || d.unreachable(p.now) || !d.defies() || p.now < max(d.faults.retryAt, d.faults.writeAt) {
-			continue
-		}
-		if d.faults.tries > 0 && d.command.Kind != Sleep && d.traits.CanSleep && p.expected > p.allowance {
-			continue // its target was tried; the shed may choose to sleep it
-		}
-		set := d.command
-		if most <= p.allowance {
-			if set = d.full(); set == d.command {
-				continue
-			}
-		} else if d.faults.tries == 0 {
-			p.expected -= l.at.cost - d.cost(set)
-		}
-		l.lower, l.higher = false, false
-		orders = append(orders, Order{Device: d, Setting: set})
-	}
-	return orders
+	return most
 }

@@ -1,6 +1,10 @@
 package fit
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 const (
 	// plainYield is TH/s per watt where nothing is known of a machine: about that of an old one.
@@ -92,24 +96,28 @@ func (d *Device) full() Setting {
 	if d.prior.Kind != Sleep {
 		return d.clipped(d.prior)
 	}
-	t := d.traits
 	if !d.commanded && d.seen {
 		if d.inMode >= 0 {
-			return modeSetting(t.Modes[d.inMode])
+			return modeSetting(d.traits.Modes[d.inMode])
 		}
-		if d.last.Target > 0 && t.Max > 0 {
+		if d.last.Target > 0 && d.traits.Max > 0 {
 			return d.clipped(Setting{Kind: HashWatts, Watts: d.last.Target})
 		}
 	}
-	if t.Max > 0 {
-		top := t.Max
-		if t.Nameplate > 0 {
-			top = min(top, t.Nameplate)
-		}
-		return d.clipped(Setting{Kind: HashWatts, Watts: top})
+	return d.traits.normal()
+}
+
+// normal is the highest setting up to the nameplate.
+func (t *Traits) normal() Setting {
+	top := t.Nameplate
+	if top == 0 {
+		top = math.MaxInt64
 	}
-	for i := len(t.Modes) - 1; i >= 0; i-- {
-		if m := t.Modes[i]; i == 0 || t.Nameplate == 0 || m.Watts <= t.Nameplate {
+	if t.Max > 0 {
+		return Setting{Kind: HashWatts, Watts: max(t.Min, min(t.Max, top))}
+	}
+	for i, m := range slices.Backward(t.Modes) {
+		if i == 0 || m.Watts <= top {
 			return modeSetting(m)
 		}
 	}
@@ -202,8 +210,8 @@ func (d *Device) yield() float64 {
 	if t.Nameplate > 0 && t.NameplateTHs > 0 {
 		return t.NameplateTHs / float64(t.Nameplate)
 	}
-	for i := len(t.Modes) - 1; i >= 0; i-- {
-		if m := t.Modes[i]; m.THs > 0 && m.Watts > 0 {
+	for _, m := range slices.Backward(t.Modes) {
+		if m.THs > 0 && m.Watts > 0 {
 			return m.THs / float64(m.Watts)
 		}
 	}

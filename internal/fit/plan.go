@@ -140,18 +140,18 @@ func (d *Device) lowers(now time.Duration, l load) bool {
 	if len(l.levels) == 0 || l.levels[0].cost >= l.at.cost {
 		return false
 	}
-	if d.commanded && d.command.Kind == Sleep {
+	if d.told() {
 		return !d.unsettled() && !d.defies()
 	}
-	return !d.doubtful(now) || d.traits.CanSleep
+	return d.traits.CanSleep || !d.doubtful(now)
 }
+
+// told says that the device is to sleep.
+func (d *Device) told() bool { return d.commanded && d.command.Kind == Sleep }
 
 // raises says whether the device may be ordered higher.
 func (d *Device) raises(now time.Duration, l load) bool {
-	if !d.obeys(now) || d.unsettled() || d.defies() || !d.watched() || !d.stands(now) || !d.last.HasWatts {
-		return false
-	}
-	if now < max(d.faults.writeAt, d.faults.raiseAt) || len(l.levels) < 2 {
+	if !d.obeys(now) || !d.proven(now) || now < max(d.faults.writeAt, d.faults.raiseAt) || len(l.levels) < 2 {
 		return false
 	}
 	action, rest := d.traits.Trim, trimRest
@@ -164,4 +164,9 @@ func (d *Device) raises(now time.Duration, l load) bool {
 		return false
 	}
 	return now-d.lastWrite >= rest
+}
+
+// proven says that the newest reading stands, and shows the device doing no more than it was told.
+func (d *Device) proven(now time.Duration) bool {
+	return d.last.HasWatts && !d.unsettled() && !d.defies() && d.watched() && d.stands(now)
 }

@@ -150,31 +150,16 @@ func (p *plan) trimInstead(taken []move, over Watts) []move {
 }
 
 // trims finds a few running devices that can give up need watts together by trimming, and the hash rate
-// that costs. Those already trimmed come first, then the least efficient. Nil where they can't.
+// that costs. Nil where they can't.
 func (p *plan) trims(need Watts, usable func(*load) bool) ([]move, float64) {
-	var from []*load
-	for i := range p.loads {
-		l := &p.loads[i]
-		if !l.asleep && l.d.last.State == Hashing && p.trimmable(l) && usable(l) &&
-			p.tier(l, level{what: atTarget}) == 0 {
-			from = append(from, l)
-		}
-	}
-	slices.SortFunc(from, func(a, b *load) int {
-		return cmp.Or(cmp.Compare(a.trimmed(), b.trimmed()),
-			cmp.Compare(a.at.ths/float64(max(a.at.watts, 1)), b.at.ths/float64(max(b.at.watts, 1))),
-			cmp.Compare(b.d.key, a.d.key))
-	})
 	var moves []move
 	var lost float64
+	from := p.trimmers(usable)
 	for _, l := range from[:min(len(from), mostTrims)] {
 		if need <= 0 {
 			break
 		}
-		least, ok := l.d.leastHash()
-		if !ok {
-			continue
-		}
+		least, _ := l.d.leastHash()
 		to, ok := l.d.within(max(least.cost, l.at.cost-need), l.at.watts)
 		if !ok || to.cost >= l.at.cost {
 			continue
@@ -187,6 +172,25 @@ func (p *plan) trims(need Watts, usable func(*load) bool) ([]move, float64) {
 		return nil, 0
 	}
 	return moves, lost
+}
+
+// trimmers are the running loads that can be trimmed in time: those already trimmed first, then the
+// least efficient.
+func (p *plan) trimmers(usable func(*load) bool) []*load {
+	var loads []*load
+	for i := range p.loads {
+		l := &p.loads[i]
+		inTime := p.tier(l, level{what: atTarget}) == 0
+		if inTime && !l.asleep && l.d.last.State == Hashing && p.trimmable(l) && usable(l) {
+			loads = append(loads, l)
+		}
+	}
+	slices.SortFunc(loads, func(a, b *load) int {
+		return cmp.Or(cmp.Compare(a.trimmed(), b.trimmed()),
+			cmp.Compare(a.at.ths/float64(max(a.at.watts, 1)), b.at.ths/float64(max(b.at.watts, 1))),
+			cmp.Compare(b.d.key, a.d.key))
+	})
+	return loads
 }
 
 // trimmed is 0 for a load that is already below full, 1 for one that is not.

@@ -78,7 +78,7 @@ func (m *machine) read(now time.Duration) (Reading, bool) {
 	}
 	own := m.watts(now)
 	set := m.shown(now)
-	if set.Kind != Sleep || m.estimated {
+	if m.estimated || set.Kind != Sleep && now >= m.end {
 		own /= m.lie
 		own *= 1 - m.flutter*m.noise.Float64()
 	}

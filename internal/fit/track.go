@@ -2,6 +2,7 @@ package fit
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -116,6 +117,23 @@ func (d *Device) Saw(r Reading) {
 	if d.seen && r.At < d.last.At {
 		return
 	}
+	d.note(r)
+	if d.arrived() {
+		d.writes[len(d.writes)-1].end = r.At
+	}
+	if d.unsettled() {
+		return
+	}
+	d.held, d.blind = 0, false
+	d.writes = pending(d.writes, r.At)
+	moved := d.commanded && !d.judged
+	d.judge(r)
+	d.study(r)
+	d.studySway(moved)
+}
+
+// note keeps the reading and what counts of it whatever is in flight.
+func (d *Device) note(r Reading) {
 	if !d.seen {
 		d.first = r.At
 	}
@@ -126,24 +144,11 @@ func (d *Device) Saw(r Reading) {
 		d.learned.hashed = d.learned.hashed || r.State == Hashing
 		d.learned.metered = !r.Estimated
 	}
-	if d.arrived() {
-		d.writes[len(d.writes)-1].end = r.At
-	}
-	if d.unsettled() {
-		return
-	}
-	d.held, d.blind = 0, false
-	kept := d.writes[:0]
-	for _, w := range d.writes {
-		if w.end > r.At {
-			kept = append(kept, w)
-		}
-	}
-	d.writes = kept
-	moved := d.commanded && !d.judged
-	d.judge(r)
-	d.study(r)
-	d.studySway(moved)
+}
+
+// pending keeps the writes that may still be taking effect.
+func pending(writes []write, at time.Duration) []write {
+	return slices.DeleteFunc(writes, func(w write) bool { return w.end <= at })
 }
 
 // arrived says that the newest reading shows the last raise in effect before its time. It counts on while
@@ -153,11 +158,14 @@ func (d *Device) arrived() bool {
 	if !d.unsettled() || len(d.writes) == 0 || d.command.Kind == Sleep || d.open(d.command) {
 		return false
 	}
-	r, want, target := &d.last, d.nominal(d.command), d.target()
-	near := max(d.traits.Step, want/50)
-	return d.writes[len(d.writes)-1].watts >= d.held && r.At > d.lastWrite &&
-		r.State == Hashing && r.HasWatts && r.Watts*10 >= want*9 && target >= want-near && target <= want+near
+	raised := d.writes[len(d.writes)-1].watts >= d.held && d.last.At > d.lastWrite
+	want := d.nominal(d.command)
+	off := d.target() - want
+	return raised && d.last.State == Hashing && d.last.Watts*10 >= want*9 && max(off, -off) <= d.near(want)
 }
+
+// near is how far a target may be off and still be the one that was told.
+func (d *Device) near(want Watts) Watts { return max(d.traits.Step, want/50) }
 
 // studySway learns how much the bound flutters by itself, so that raises leave that much. What a write
 // moved is no flutter, nor is a change too large for it.
@@ -182,13 +190,8 @@ func (d *Device) Write(at time.Duration, s Setting) {
 	}
 	held, former, t := d.Bound(at), d.standing, d.timing(s)
 	// What an ended write may have done is part of held.
-	kept := d.writes[:0]
-	for _, w := range d.writes {
-		if w.end > at {
-			kept = append(kept, w)
-		}
-	}
-	d.writes = append(kept, write{end: at + t.Worst, watts: d.cost(s), wakes: s.Kind != Sleep, former: former})
+	d.writes = pending(d.writes, at)
+	d.writes = append(d.writes, write{end: at + t.Worst, watts: d.cost(s), wakes: s.Kind != Sleep, former: former})
 	d.held = held
 	if !d.commanded || s != d.command {
 		d.faults.tries, d.faults.rebooted = 0, false

@@ -49,29 +49,35 @@ func (d *Device) judge(r Reading) {
 	if !d.commanded || !r.HasWatts || (r.State == Starting && d.command.Kind != Sleep) {
 		return
 	}
-	first := !d.judged
+	first, f := !d.judged, &d.faults
 	d.judged = true
-	f := &d.faults
-	switch v := d.compare(r); {
-	case v == done:
-		d.verified = true
-		f.tries, f.refusals, f.stuck, f.rebooted = 0, 0, false, false
-		if d.command.Kind != Sleep {
-			f.shorts = 0
-		}
-	case v == below:
+	if first {
+		f.refusals = 0 // it took a write
+	}
+	v := d.compare(r)
+	switch {
+	case v != above:
 		d.verified = true
 		f.tries, f.stuck, f.rebooted = 0, false, false
-		if first {
-			f.shorts++
-			f.raiseAt = r.At + min(shortRest*time.Duration(f.shorts*f.shorts), shortLongest)
-		}
+		d.rose(v, first, r.At)
 	case d.verified:
 		// It obeyed once and no more: it rebooted hot, or somebody else commands it.
 		d.verified = false
 		f.rebooted, f.retryAt = true, r.At
 	case first:
 		d.undone(r.At)
+	}
+}
+
+// rose counts the raises that a device did not follow.
+func (d *Device) rose(v verdict, first bool, at time.Duration) {
+	f := &d.faults
+	switch {
+	case v == below && first:
+		f.shorts++
+		f.raiseAt = at + min(shortRest*time.Duration(f.shorts*f.shorts), shortLongest)
+	case v == done && d.command.Kind != Sleep:
+		f.shorts = 0
 	}
 }
 
@@ -93,30 +99,37 @@ func (d *Device) undone(at time.Duration) {
 
 // compare says whether a reading agrees with the command.
 func (d *Device) compare(r Reading) verdict {
-	sleeps := d.sleeps()
 	if d.command.Kind == Sleep {
-		if sleeps {
+		if d.sleeps() {
 			return done
 		}
 		return above
 	}
-	want, target := d.nominal(d.command), d.target()
-	near := max(d.traits.Step, want/50)
+	want := d.nominal(d.command)
 	switch {
-	case sleeps:
+	case d.sleeps():
 		return below
 	case d.open(d.command):
 		return done
-	case target > want+near || r.Watts*overUnit*10 > want*d.learned.over*11:
+	case d.exceeds(want):
 		return above
-	case r.State != Hashing && r.State != Unknown:
-		return below
-	case target > 0 && target < want-near:
-		return below
-	case target == 0 && r.Watts*10 < want*7:
+	case r.State != Hashing && r.State != Unknown || d.short(want):
 		return below
 	}
 	return done
+}
+
+// exceeds says that the device goes past its target, by the one it names or by its watts.
+func (d *Device) exceeds(want Watts) bool {
+	return d.target() > want+d.near(want) || d.last.Watts*overUnit*10 > want*d.learned.over*11
+}
+
+// short says that the device stays below its target: by the one it names, else by its watts.
+func (d *Device) short(want Watts) bool {
+	if target := d.target(); target > 0 {
+		return target < want-d.near(want)
+	}
+	return d.last.Watts*10 < want*7
 }
 
 // oversleeps says that the device does not wake when told.

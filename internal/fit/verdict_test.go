@@ -187,8 +187,10 @@ func TestKeptLow(t *testing.T) {
 // A refused order is not repeated at once, and after three the device can't be counted on for a while.
 func TestRefusals(t *testing.T) {
 	d := device("d", s21, at(3500))
+	d.Write(start-100*sec, at(3500))
 	all := []*Device{d}
 	now, rest := start, 10*sec
+	d.readsAt(now, at(3500))
 	for i := range 3 {
 		if orders := Fit(all, 0, 0, now); len(orders) != 1 {
 			t.Fatalf("attempt %d: %v", i, told(orders))
