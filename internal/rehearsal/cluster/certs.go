@@ -127,7 +127,7 @@ func template(subject pkix.Name) *x509.Certificate {
 	if err != nil {
 		serial = big.NewInt(1)
 	}
-	now := time.Now()
+	now := wallClock()
 	return &x509.Certificate{
 		SerialNumber: serial, Subject: subject,
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),

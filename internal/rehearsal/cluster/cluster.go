@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -56,8 +57,9 @@ var Binaries = []string{"etcd", "kube-apiserver", "kube-controller-manager", "ku
 
 // CheckBinaries says what is missing in a folder and how to get it.
 func CheckBinaries(dir string, names []string, how string) error {
+	files := os.DirFS(dir)
 	for _, name := range names {
-		info, err := os.Stat(filepath.Join(dir, name))
+		info, err := fs.Stat(files, name)
 		if err != nil || info.Mode()&0o111 == 0 {
 			return fmt.Errorf("%s is missing: %s", filepath.Join(dir, name), how)
 		}

@@ -23,8 +23,7 @@ func poll(ctx context.Context, try func() error) error {
 		if err == nil {
 			return nil
 		}
-		var end fatal
-		if errors.As(err, &end) {
+		if end, ok := errors.AsType[fatal](err); ok {
 			return end.error
 		}
 		select {
