@@ -144,14 +144,19 @@ func (o Object) check(c *checker, path string) {
 	c.need(path+".name", o.Name)
 }
 
-func (a Await) check(c *checker, path string) {
-	set := 0
+// conditions is how many an await names.
+func (a Await) conditions() int {
+	n := 0
 	for _, present := range []bool{a.Workload != "", a.Pods != nil, a.MiningShare != nil, a.Draw != nil, a.Condition != nil, a.Gone != nil, a.Leader != ""} {
 		if present {
-			set++
+			n++
 		}
 	}
-	if set != 1 {
+	return n
+}
+
+func (a Await) check(c *checker, path string) {
+	if a.conditions() != 1 {
 		c.say(path, "want exactly one of workload, pods, miningSharePercent, draw, condition, gone, leader")
 		return
 	}
@@ -164,10 +169,7 @@ func (a Await) check(c *checker, path string) {
 	case a.Pods != nil:
 		a.Pods.check(c, path+".pods")
 	case a.Draw != nil:
-		c.need(path+".draw.budget", a.Draw.Budget)
-		if a.Draw.AtLeast == nil && a.Draw.AtMost == nil {
-			c.say(path+".draw", "want atLeast or atMost")
-		}
+		a.Draw.check(c, path+".draw")
 	case a.Condition != nil:
 		a.Condition.Object.check(c, path+".condition")
 		c.need(path+".condition.type", a.Condition.Type)
@@ -175,6 +177,13 @@ func (a Await) check(c *checker, path string) {
 		a.Gone.check(c, path+".gone")
 	case a.Leader != "":
 		c.oneOf(path+".leader", a.Leader, "Elected")
+	}
+}
+
+func (d Draw) check(c *checker, path string) {
+	c.need(path+".budget", d.Budget)
+	if d.AtLeast == nil && d.AtMost == nil {
+		c.say(path, "want atLeast or atMost")
 	}
 }
 

@@ -78,8 +78,7 @@ func decode(data []byte, into *Scenario) error {
 
 // plain rewrites a decoder's words about Go types for people who write YAML.
 func plain(err error) error {
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrong.Field == "" {
 			return fmt.Errorf("not a scenario: want fields such as fleet, manifests and timeline, got a %s", wrong.Value)
 		}
@@ -93,9 +92,7 @@ var checkedType = reflect.TypeFor[checked]()
 // collect walks the scenario for values that could not be read and names their paths.
 func collect(v reflect.Value, path string, problems *Problems) {
 	if v.Type().Implements(checkedType) && v.Kind() != reflect.Pointer {
-		if bad := v.Interface().(checked).problem(); bad != nil {
-			*problems = append(*problems, fmt.Sprintf("%s: %s", path, bad))
-		}
+		collectValue(v.Interface().(checked), path, problems)
 		return
 	}
 	switch v.Kind() {
@@ -113,6 +110,12 @@ func collect(v reflect.Value, path string, problems *Problems) {
 		for _, key := range v.MapKeys() {
 			collect(v.MapIndex(key), path+"."+key.String(), problems)
 		}
+	}
+}
+
+func collectValue(one checked, path string, problems *Problems) {
+	if bad := one.problem(); bad != nil {
+		*problems = append(*problems, fmt.Sprintf("%s: %s", path, bad))
 	}
 }
 

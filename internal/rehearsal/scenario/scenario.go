@@ -14,25 +14,25 @@ type Scenario struct {
 	// Seed of everything random in the simulated machines.
 	Seed int64 `json:"seed,omitempty"`
 	// Fleet is the simulated mining machines.
-	Fleet Fleet `json:"fleet,omitempty"`
+	Fleet Fleet `json:"fleet,omitzero"`
 	// GPUNodes are played accelerator nodes.
 	GPUNodes []GPUNodes `json:"gpuNodes,omitempty"`
 	// MiningNodes are the nodes that agents run on.
-	MiningNodes MiningNodes `json:"miningNodes,omitempty"`
+	MiningNodes MiningNodes `json:"miningNodes,omitzero"`
 	// BaseWatts is the true base load drawn at each budget itself, not counting the budgets below it.
 	BaseWatts map[string]Watts `json:"baseWatts,omitempty"`
 	// Operator says how the operator runs.
-	Operator Operator `json:"operator,omitempty"`
+	Operator Operator `json:"operator,omitzero"`
 	// Manifests are applied before the operator starts.
-	Manifests Manifests `json:"manifests,omitempty"`
+	Manifests Manifests `json:"manifests,omitzero"`
 	// Startup is what must be so before time 0 of the timeline.
-	Startup Startup `json:"startup,omitempty"`
+	Startup Startup `json:"startup,omitzero"`
 	// Timeline is what happens, in this order.
 	Timeline []Step `json:"timeline,omitempty"`
 	// Duration is how long the rehearsal goes on after time 0, at least.
-	Duration Duration `json:"duration,omitempty"`
+	Duration Duration `json:"duration,omitzero"`
 	// Judge is what must hold.
-	Judge Judge `json:"judge,omitempty"`
+	Judge Judge `json:"judge,omitzero"`
 }
 
 // Fleet of simulated mining machines.
@@ -97,7 +97,7 @@ type Startup struct {
 	// MiningSharePercent that mining must have reached; 95 if left out, 0 waits for none.
 	MiningSharePercent *float64 `json:"miningSharePercent,omitempty"`
 	// Timeout for all of it; 3 minutes if left out.
-	Timeout Duration `json:"timeout,omitempty"`
+	Timeout Duration `json:"timeout,omitzero"`
 	// Await are further conditions.
 	Await []Await `json:"await,omitempty"`
 }
@@ -114,7 +114,7 @@ type Step struct {
 	// for what no controller can foresee, such as a limit that falls with no warning.
 	Within *Duration `json:"within,omitempty"`
 
-	Apply     Manifests  `json:"apply,omitempty"`
+	Apply     Manifests  `json:"apply,omitzero"`
 	Delete    *Object    `json:"delete,omitempty"`
 	Scale     *Scale     `json:"scale,omitempty"`
 	Persona   *Persona   `json:"persona,omitempty"`
@@ -171,7 +171,7 @@ type DropLimit struct {
 // Await waits until something is so. Exactly one condition is set.
 type Await struct {
 	// Timeout after which the rehearsal has failed; 60 s if left out.
-	Timeout Duration `json:"timeout,omitempty"`
+	Timeout Duration `json:"timeout,omitzero"`
 
 	// Workload is NAMESPACE/NAME of a Job, Deployment, StatefulSet, bare pod or GPUWorkload.
 	Workload string `json:"workload,omitempty"`

@@ -27,6 +27,11 @@ func (w Watts) problem() error { return w.bad }
 
 // UnmarshalJSON takes a number or a Kubernetes quantity.
 func (w *Watts) UnmarshalJSON(data []byte) error {
+	w.N, w.bad = readWatts(data)
+	return nil
+}
+
+func readWatts(data []byte) (int64, error) {
 	text := string(data)
 	var quoted string
 	if json.Unmarshal(data, &quoted) == nil {
@@ -34,16 +39,13 @@ func (w *Watts) UnmarshalJSON(data []byte) error {
 	}
 	q, err := resource.ParseQuantity(text)
 	if err != nil {
-		w.bad = fmt.Errorf("%q is not watts: want whole watts such as 10200, 10.2k or 4M", text)
-		return nil
+		return 0, fmt.Errorf("%q is not watts: want whole watts such as 10200, 10.2k or 4M", text)
 	}
 	n, whole := q.AsInt64()
 	if !whole || n < 0 {
-		w.bad = fmt.Errorf("%q is not whole watts of 0 or more", text)
-		return nil
+		return 0, fmt.Errorf("%q is not whole watts of 0 or more", text)
 	}
-	w.N = n
-	return nil
+	return n, nil
 }
 
 // MarshalJSON writes a plain number.
@@ -62,27 +64,28 @@ func (d Duration) problem() error { return d.bad }
 
 // UnmarshalJSON takes a Go duration or a number of seconds.
 func (d *Duration) UnmarshalJSON(data []byte) error {
-	var seconds float64
-	if json.Unmarshal(data, &seconds) == nil {
-		d.set(time.Duration(seconds*float64(time.Second)), nil, string(data))
-		return nil
-	}
-	var text string
-	if err := json.Unmarshal(data, &text); err != nil {
-		d.bad = errors.New("want a duration such as 12s or 1m30s")
-		return nil
-	}
-	parsed, err := time.ParseDuration(text)
-	d.set(parsed, err, text)
+	d.D, d.bad = readDuration(data)
 	return nil
 }
 
-func (d *Duration) set(value time.Duration, err error, text string) {
-	if err != nil || value < 0 {
-		d.bad = fmt.Errorf("%q is not a duration of 0 or more: want one such as 12s or 1m30s", text)
-		return
+func readDuration(data []byte) (time.Duration, error) {
+	text := string(data)
+	var seconds float64
+	if json.Unmarshal(data, &seconds) == nil {
+		return notNegative(time.Duration(seconds*float64(time.Second)), nil, text)
 	}
-	d.D = value
+	if json.Unmarshal(data, &text) != nil {
+		return 0, errors.New("want a duration such as 12s or 1m30s")
+	}
+	parsed, err := time.ParseDuration(text)
+	return notNegative(parsed, err, text)
+}
+
+func notNegative(value time.Duration, err error, text string) (time.Duration, error) {
+	if err != nil || value < 0 {
+		return 0, fmt.Errorf("%q is not a duration of 0 or more: want one such as 12s or 1m30s", text)
+	}
+	return value, nil
 }
 
 // MarshalJSON writes the duration as Go does.
