@@ -90,8 +90,7 @@ func valueOf(pod *corev1.Pod, c *corev1.Container, e corev1.EnvVar, at place, da
 		values, err := data.configMap(from.ConfigMapKeyRef.Name)
 		return keyOf(values, from.ConfigMapKeyRef.Key, from.ConfigMapKeyRef.Optional, err)
 	case from.ResourceFieldRef != nil:
-		value, err = resourceOf(c, from.ResourceFieldRef)
-		return value, true, err
+		return resourceOf(c, from.ResourceFieldRef), true, nil
 	}
 	return "", false, fmt.Errorf("a source that rehearsals do not play")
 }
@@ -109,7 +108,7 @@ func keyOf(values map[string][]byte, key string, optional *bool, err error) (str
 	return "", false, fmt.Errorf("key %q is missing", key)
 }
 
-func resourceOf(c *corev1.Container, ref *corev1.ResourceFieldSelector) (string, error) {
+func resourceOf(c *corev1.Container, ref *corev1.ResourceFieldSelector) string {
 	kind, name, _ := strings.Cut(ref.Resource, ".")
 	list := c.Resources.Limits
 	if kind == "requests" {
@@ -117,13 +116,13 @@ func resourceOf(c *corev1.Container, ref *corev1.ResourceFieldSelector) (string,
 	}
 	q, ok := list[corev1.ResourceName(name)]
 	if !ok {
-		return "0", nil
+		return "0"
 	}
 	divisor := int64(1)
 	if d := ref.Divisor.Value(); d > 1 {
 		divisor = d
 	}
-	return fmt.Sprint((q.Value() + divisor - 1) / divisor), nil
+	return fmt.Sprint((q.Value() + divisor - 1) / divisor)
 }
 
 var keyed = regexp.MustCompile(`^metadata\.(labels|annotations)\['(.+)'\]$`)

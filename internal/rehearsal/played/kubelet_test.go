@@ -43,7 +43,8 @@ func playContainer() int {
 	if err != nil {
 		return 8
 	}
-	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Args[1:]) }))
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Args[1:]) })
+	go func() { _ = http.Serve(l, answer) }()
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM)
 	<-end

@@ -190,15 +190,24 @@ func (w *podWorker) status() corev1.PodStatus {
 		ended = ended && t != nil && c.isOver()
 		failed = failed || (t != nil && t.ExitCode != 0)
 	}
-	if len(s.ContainerStatuses) > 0 {
+	begun := len(s.ContainerStatuses) > 0
+	if begun {
 		s.StartTime = &w.started
 		s.Phase = phaseOf(ended, failed)
 	}
-	for _, kind := range []corev1.PodConditionType{corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady} {
-		ok := len(s.ContainerStatuses) > 0 && (ready || kind == corev1.PodReadyToStartContainers || kind == corev1.PodInitialized)
-		s.Conditions = append(s.Conditions, w.condition(kind, ok))
-	}
+	s.Conditions = w.conditions(begun, begun && ready)
 	return s
+}
+
+func (w *podWorker) conditions(begun, ready bool) []corev1.PodCondition {
+	var all []corev1.PodCondition
+	for _, kind := range []corev1.PodConditionType{corev1.PodReadyToStartContainers, corev1.PodInitialized} {
+		all = append(all, w.condition(kind, begun))
+	}
+	for _, kind := range []corev1.PodConditionType{corev1.ContainersReady, corev1.PodReady} {
+		all = append(all, w.condition(kind, ready))
+	}
+	return all
 }
 
 func phaseOf(ended, failed bool) corev1.PodPhase {
