@@ -90,6 +90,7 @@ func Judge(run Run) Report {
 	c.samples(run, s)
 	c.limits()
 	c.workloads(run)
+	c.handovers()
 	c.mining()
 	c.curtailments()
 	r.OK = len(r.Failures) == 0
@@ -134,18 +135,22 @@ func (c check) limits() {
 }
 
 func (c check) workloads(run Run) {
-	if *c.rules.AllWorkloadsStarted {
-		waiting, all := map[string]int{}, map[string]int{}
-		for _, p := range run.Pods {
-			all[p.Workload]++
-			if p.Running.IsZero() && p.Finish.IsZero() {
-				waiting[p.Workload]++
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(waiting)) {
-			c.fail("%d of %d pods of %s never ran", waiting[name], all[name], name)
+	if !*c.rules.AllWorkloadsStarted {
+		return
+	}
+	waiting, all := map[string]int{}, map[string]int{}
+	for _, p := range run.Pods {
+		all[p.Workload]++
+		if p.Running.IsZero() && p.Finish.IsZero() {
+			waiting[p.Workload]++
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		c.fail("%d of %d pods of %s never ran", waiting[name], all[name], name)
+	}
+}
+
+func (c check) handovers() {
 	for _, h := range c.report.Handovers {
 		if most := c.rules.HandoverControlSecondsMax; most != nil && h.ControlSeconds > *most {
 			c.fail("the hand-over to %s at %.0f s took %.2f s of control, more than %g s", h.Workload, h.AtSeconds, h.ControlSeconds, *most)

@@ -140,6 +140,11 @@ func (s *series) ramps() windows {
 			w.add(p.Finish, p.Finish.Add(p.Release+n))
 		}
 	}
+	s.addLimitChanges(&w, n)
+	return w
+}
+
+func (s *series) addLimitChanges(w *windows, around time.Duration) {
 	last := map[string]int64{}
 	for _, sample := range s.all {
 		for name, r := range sample.Budgets {
@@ -147,10 +152,9 @@ func (s *series) ramps() windows {
 				continue
 			}
 			if before, seen := last[name]; seen && before != *r.Limit {
-				w.add(sample.At.Add(-n), sample.At.Add(n))
+				w.add(sample.At.Add(-around), sample.At.Add(around))
 			}
 			last[name] = *r.Limit
 		}
 	}
-	return w
 }
