@@ -17,6 +17,20 @@ import (
 func Table(out io.Writer, r judge.Report) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(format string, args ...any) { fmt.Fprintf(t, format+"\t\n", args...) }
+	budgets(line, r)
+	handovers(line, r.Handovers)
+	curtailments(line, r.Curtailments)
+	unannounced(line, r.Unannounced)
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return summary(out, r)
+}
+
+// liner writes a line of the table; tabs part its columns.
+type liner func(format string, args ...any)
+
+func budgets(line liner, r judge.Report) {
 	line("budget\tlimit\tpeak\tover")
 	for _, name := range slices.Sorted(maps.Keys(r.Budgets)) {
 		over := fmt.Sprintf("%.0f Ws", r.WattSecondsOver[name])
@@ -25,22 +39,28 @@ func Table(out io.Writer, r judge.Report) error {
 		}
 		line("%s\t%s\t%s\t%s", name, Watts(r.Budgets[name].LimitWatts), Watts(r.Budgets[name].PeakWatts), over)
 	}
-	if len(r.Handovers) > 0 {
+}
+
+func handovers(line liner, all []judge.Handover) {
+	if len(all) > 0 {
 		line("")
 		line("hand-over to\tat\tpods\twatts\twaited\tmachines\tcontrol")
 	}
-	for _, h := range r.Handovers {
+	for _, h := range all {
 		waited := fmt.Sprintf("%.1f s", h.GatedSeconds)
 		if h.Waiting > 0 {
 			waited = fmt.Sprintf("%d still wait", h.Waiting)
 		}
 		line("%s\t%.0f s\t%d\t%s\t%s\t%.1f s\t%.1f s", h.Workload, h.AtSeconds, h.Pods, Watts(h.Watts), waited, h.DeviceSeconds, h.ControlSeconds)
 	}
-	if len(r.Curtailments) > 0 {
+}
+
+func curtailments(line liner, all []judge.Curtailment) {
+	if len(all) > 0 {
 		line("")
 		line("curtailment\tbudget\tlimit\tnotice\tmet\tover")
 	}
-	for _, c := range r.Curtailments {
+	for _, c := range all {
 		met := "before it began"
 		switch {
 		case !c.Met:
@@ -50,17 +70,16 @@ func Table(out io.Writer, r judge.Report) error {
 		}
 		line("%s\t%s\t%s\t%.0f s\t%s\t%.0f Ws", c.Name, c.Budget, Watts(c.LimitWatts), c.NoticeSeconds, met, c.WattSecondsOver)
 	}
-	if len(r.Unannounced) > 0 {
+}
+
+func unannounced(line liner, all []judge.Unannounced) {
+	if len(all) > 0 {
 		line("")
 		line("with no notice\tat\tunder again\tover")
 	}
-	for _, u := range r.Unannounced {
+	for _, u := range all {
 		line("%s\t%.0f s\tafter %.1f s\t%.0f Ws", u.What, u.AtSeconds, u.MetAfterSeconds, u.WattSecondsOver)
 	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("writing the table: %w", err)
-	}
-	return summary(out, r)
 }
 
 func summary(out io.Writer, r judge.Report) error {
