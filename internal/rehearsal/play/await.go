@@ -69,18 +69,20 @@ func (g *stage) holds(ctx context.Context, a scenario.Await) error {
 	return nil
 }
 
+// podStates are the states of workloads that a scenario can await.
+var podStates = map[string]func(*corev1.Pod) bool{
+	"Running":  meter.Draws,
+	"Gated":    gated,
+	"Admitted": func(p *corev1.Pod) bool { return !gated(p) },
+	"Ended":    func(p *corev1.Pod) bool { return !gated(p) && p.Spec.NodeName != "" && !meter.Draws(p) },
+}
+
 func (g *stage) workloadIs(name, state string) error {
 	namespace, short, _ := strings.Cut(name, "/")
 	pods := g.observer.find(func(p *corev1.Pod) bool {
 		return p.Namespace == namespace && (workloadOf(p) == name || p.Name == short || p.Labels[powerv1.WorkloadLabel] == short)
 	})
-	suits := map[string]func(*corev1.Pod) bool{
-		"Running":  meter.Draws,
-		"Gated":    gated,
-		"Admitted": func(p *corev1.Pod) bool { return !gated(p) },
-		"Ended":    func(p *corev1.Pod) bool { return !gated(p) && p.Spec.NodeName != "" && !meter.Draws(p) },
-	}[state]
-	n := 0
+	suits, n := podStates[state], 0
 	for _, p := range pods {
 		if suits(p) {
 			n++
@@ -98,13 +100,7 @@ func (g *stage) podsAre(want scenario.Pods) error {
 		return over{fmt.Errorf("pods.selector: %w", err)}
 	}
 	n := len(g.observer.find(func(p *corev1.Pod) bool {
-		if want.Namespace != "" && p.Namespace != want.Namespace || !selector.Matches(labels.Set(p.Labels)) {
-			return false
-		}
-		if want.Phase == "Gated" {
-			return gated(p)
-		}
-		return string(p.Status.Phase) == want.Phase
+		return inNamespace(p, want.Namespace) && selector.Matches(labels.Set(p.Labels)) && inPhase(p, want.Phase)
 	}))
 	switch {
 	case want.Count != nil && n != *want.Count:
@@ -115,6 +111,19 @@ func (g *stage) podsAre(want scenario.Pods) error {
 		return fmt.Errorf("%d pods are %s, more than %d", n, want.Phase, *want.AtMost)
 	}
 	return nil
+}
+
+// inNamespace is true of every pod where no namespace is named.
+func inNamespace(p *corev1.Pod, namespace string) bool {
+	return namespace == "" || p.Namespace == namespace
+}
+
+// inPhase knows one phase more than Kubernetes: Gated.
+func inPhase(p *corev1.Pod, phase string) bool {
+	if phase == "Gated" {
+		return gated(p)
+	}
+	return string(p.Status.Phase) == phase
 }
 
 func (g *stage) miningHas(percent float64) error {

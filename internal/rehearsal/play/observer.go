@@ -89,10 +89,13 @@ func (o *observer) sawPod(object any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.pods[pod.UID] = pod
-	watts := o.wattsOf(pod)
-	if watts == 0 {
-		return
+	if watts := o.wattsOf(pod); watts != 0 {
+		o.record(pod, watts)
 	}
+}
+
+// record notes how far a pod has come; o.mu is held.
+func (o *observer) record(pod *corev1.Pod, watts int64) {
 	now := o.clock.Now()
 	r, known := o.records[pod.UID]
 	if !known {

@@ -59,8 +59,7 @@ func choosePorts(groups []scenario.FleetGroup) (map[string]int, error) {
 
 // cause is the kernel's own word.
 func cause(err error) error {
-	var number syscall.Errno
-	if errors.As(err, &number) {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
 		return number
 	}
 	return err

@@ -28,8 +28,7 @@ func until(ctx context.Context, patience time.Duration, try func() error) error 
 		if err == nil {
 			return nil
 		}
-		var end over
-		if errors.As(err, &end) {
+		if end, ok := errors.AsType[over](err); ok {
 			return end.error
 		}
 		select {
