@@ -13,7 +13,7 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/scenario"
 )
 
-// ErrInterrupted: somebody ended the rehearsal before it was over.
+// ErrInterrupted says that somebody ended the rehearsal before it was over.
 var ErrInterrupted = errors.New("interrupted")
 
 // Play a scenario and judge it. An error means that it could not be played; what did not hold is in the
