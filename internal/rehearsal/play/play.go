@@ -59,22 +59,12 @@ func Play(ctx context.Context, opts Options, s *scenario.Scenario) (judge.Report
 
 // run waits for the start and walks the timeline, telling what it sees.
 func (g *stage) run(ctx context.Context, began time.Time) (history, error) {
-	zero := time.Time{}
 	told, quiet := context.WithCancel(ctx)
 	done := make(chan struct{})
 	started := make(chan time.Time, 1)
 	go func() {
 		defer close(done)
-		g.narrate(told, func() string {
-			select {
-			case zero = <-started:
-			default:
-			}
-			if zero.IsZero() {
-				return fmt.Sprintf("start+%.0f", g.clock.Now().Sub(began).Seconds())
-			}
-			return fmt.Sprintf("%.0f s", g.clock.Now().Sub(zero).Seconds())
-		})
+		g.narrate(told, began, started)
 	}()
 	defer func() {
 		quiet()

@@ -12,20 +12,29 @@ import (
 )
 
 // narrate writes one line a second until ctx ends: what was true, and what happened since the line before.
-func (g *stage) narrate(ctx context.Context, clock func() string) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
+// Seconds count from began, and once the timeline has started, from its zero.
+func (g *stage) narrate(ctx context.Context, began time.Time, started <-chan time.Time) {
+	from, form := began, "start+%d"
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case from = <-started:
+			form = "%d s"
+		case <-timer.C:
+			g.tell(fmt.Sprintf(form, int(g.clock.Now().Sub(from).Seconds())))
 		}
-		sample, there := g.readings.last()
-		if !there {
-			continue
-		}
-		line(g.opts.Out, clock(), sample, g.observer.gatedNow(), g.drain())
+		// The next full second, and a little, so that no line repeats a second.
+		gone := g.clock.Now().Sub(from)
+		timer.Reset(gone.Truncate(time.Second) + time.Second + 5*time.Millisecond - gone)
+	}
+}
+
+func (g *stage) tell(clock string) {
+	if sample, there := g.readings.last(); there {
+		line(g.opts.Out, clock, sample, g.observer.gatedNow(), g.drain())
 	}
 }
 

@@ -135,6 +135,16 @@ func (p Picture) points() []point {
 	return out
 }
 
+// room is the share of the height that the words about what happened need above the limit.
+func (p Picture) room() float64 {
+	longest := 0
+	for _, m := range p.Marks {
+		longest = max(longest, len(m.Label))
+	}
+	const perLetter, least, most = 0.0135, 0.1, 0.45
+	return min(max(least, perLetter*float64(longest)+0.03), most)
+}
+
 func (p point) excess() int64 {
 	if p.sum.Limit == nil {
 		return p.sum.Draw()
@@ -165,8 +175,7 @@ func (p Picture) scales(canvas *plot.Plot, points []point) unit {
 		axis.Padding = 0
 	}
 	canvas.X.Min, canvas.X.Max = points[0].seconds, points[len(points)-1].seconds
-	// Room above the limit for what happened.
-	canvas.Y.Min, canvas.Y.Max = 0, 1.45*float64(most)/u.watts
+	canvas.Y.Min, canvas.Y.Max = 0, float64(most)/u.watts/(1-p.room())
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = gridColour, gridColour
 	canvas.Add(grid)
