@@ -95,10 +95,11 @@ func (l *ledger) evictFrom(w *Workload, short []Watts) []Eviction {
 	return out
 }
 
-// short is how much firm load and mining at its floor are over the limit in force.
+// short is how much firm load and mining at its floor are over the limit in force. Agents that are only
+// silent are left out: what they may draw is no reason to evict anybody.
 func (l *ledger) short(i int) Watts {
 	limit, _ := l.at(i, l.s.Now)
-	return max(0, l.base[i]+l.res[i]+l.stays[i]-limit)
+	return max(0, l.base[i]+l.res[i]+l.stays[i]-l.silent[i]-limit)
 }
 
 // report is every budget's ledger after the plan.

@@ -62,7 +62,7 @@ func (l *ledger) pool(key string) *Pool {
 
 func (l *ledger) rootOnly(budget string) []int {
 	chain := l.chain(budget)
-	return chain[len(chain)-1:]
+	return chain[max(0, len(chain)-1):]
 }
 
 func (l *ledger) segments() []segment {
@@ -112,7 +112,7 @@ func (l *ledger) keepFloors(segments []segment, caps, targets []Watts, ths *floa
 	want := map[string]Watts{}
 	for i := range l.s.Pools {
 		p := &l.s.Pools[i]
-		if p.Floor > 0 && !p.Leaving {
+		if p.Floor > 0 {
 			want[p.Key] = p.Floor
 			for _, n := range l.agents[p.Key] {
 				want[p.Key] -= targets[n]

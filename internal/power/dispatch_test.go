@@ -140,6 +140,9 @@ func TestPoolsShare(t *testing.T) {
 			500, func(p, _ *power.Pool, _ *power.Agent) { p.Leaving, p.Floor = true, 100 },
 			map[string]power.Watts{"pool-0-0": 0, "pool-1-0": 400},
 		},
+		"floorWatts count once": {
+			1000, func(_, p *power.Pool, _ *power.Agent) { p.Floor = 300 }, map[string]power.Watts{"pool-0-0": 400, "pool-1-0": 400},
+		},
 		"observed": {
 			500, func(p, _ *power.Pool, _ *power.Agent) { p.Observe = true },
 			map[string]power.Watts{"pool-1-0": 250},
@@ -168,5 +171,15 @@ func TestTiesGoByName(t *testing.T) {
 	s.Agents[0], s.Agents[1] = s.Agents[1], s.Agents[0]
 	if diff := cmp.Diff(map[string]power.Watts{"pool-0-0": 400, "pool-1-0": 100}, targets(power.Decide(s))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestBoundSeesTheRootsAlone: the certificate is what could be made if only the roots had limits.
+func TestBoundSeesTheRootsAlone(t *testing.T) {
+	s := twoHalls(450, 200, 500)
+	mine(&s, "hall-1", 0, 500)
+	p := power.Decide(s)
+	if p.THs != 200 || p.BoundTHs != 450 {
+		t.Errorf("makes %v TH/s, bound %v, want 200 and 450", p.THs, p.BoundTHs)
 	}
 }

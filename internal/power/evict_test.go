@@ -28,7 +28,8 @@ func TestEvictions(t *testing.T) {
 		"not while mining can shed": {limit: 700, edit: func(s *power.Site) { mine(s, "site", 300, 300) }},
 		"not to keep floorWatts":    {limit: 700, edit: func(s *power.Site) { p, _ := mine(s, "site", 300, 300); p.Floor = 200 }},
 		"for miners' floors":        {limit: 700, edit: func(s *power.Site) { _, a := mine(s, "site", 300, 300); a.Floor = 50 }, want: []string{"low-0"}},
-		"for what is not heard":     {limit: 700, edit: func(s *power.Site) { _, a := mine(s, "site", 50, 300); a.Heard = false }, want: []string{"low-0"}},
+		"not for what is not heard": {limit: 700, edit: func(s *power.Site) { _, a := mine(s, "site", 50, 300); a.Heard = false }},
+		"for what is only observed": {limit: 700, edit: func(s *power.Site) { p, _ := mine(s, "site", 50, 300); p.Observe = true }, want: []string{"low-0"}},
 		"not for what is not found": {limit: 700, edit: func(s *power.Site) { s.Pools = []power.Pool{{Key: "p", Budget: "site", Rated: 300}} }},
 		"not one that has ended": {limit: 550, edit: func(s *power.Site) {
 			s.Workloads[2].Pods[0].Phase, s.Workloads[2].Pods[0].Until = power.Releasing, in(time.Hour)

@@ -91,15 +91,34 @@ func raised(ago time.Duration) func(*power.Site, *power.Agent) {
 // fresh makes an agent one that has no lease of this leader yet.
 func fresh(_ *power.Site, a *power.Agent) { a.Lease, a.Leased, a.RaisedAt = 0, false, time.Time{} }
 
-// TestRaisesShareWhatIsSpare: agents raised in one plan do not take the same watts twice, at any budget.
-func TestRaisesShareWhatIsSpare(t *testing.T) {
-	s := twoHalls(300, 200, 200)
-	mine(&s, "hall-1", 0, 1000)
-	mine(&s, "hall-1", 0, 1000)
-	mine(&s, "hall-2", 0, 1000)
-	want := map[string]power.Watts{"pool-0-0": 200, "pool-1-0": 0, "pool-2-0": 100}
-	if diff := cmp.Diff(want, leases(power.Decide(s))); diff != "" {
-		t.Error(diff)
+// TestRaisesTakeWhatIsSpare: while other miners still hold what they were told to give up, agents are
+// raised out of what is spare at every budget, no watt of it twice, and none that a pod waits for or that
+// is kept free.
+func TestRaisesTakeWhatIsSpare(t *testing.T) {
+	tests := map[string]struct {
+		held power.Watts // by the miners that shed, in hall-1
+		edit func(*power.Site)
+		want map[string]power.Watts
+	}{
+		"plenty":      {400, func(*power.Site) {}, map[string]power.Watts{"pool-1-0": 125, "pool-2-0": 125}},
+		"shared":      {850, func(*power.Site) {}, map[string]power.Watts{"pool-1-0": 125, "pool-2-0": 25}},
+		"a pod waits": {850, func(s *power.Site) { work(s, "llm", power.Gated, 1, 151) }, map[string]power.Watts{"pool-1-0": 0, "pool-2-0": 0}},
+		"headroom":    {850, func(s *power.Site) { s.Budgets[0].Headroom = 100 }, map[string]power.Watts{"pool-1-0": 50, "pool-2-0": 0}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := twoHalls(1000, 1000, 1000)
+			_, a := mine(&s, "hall-1", 0, 1000)
+			a.Hold, a.Bound, a.Curve = tt.held, tt.held, nil
+			mine(&s, "hall-1", 0, 500)
+			mine(&s, "hall-2", 0, 500)
+			tt.edit(&s)
+			got := leases(power.Decide(s))
+			delete(got, "pool-0-0")
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
@@ -171,18 +190,21 @@ func TestShedWithin(t *testing.T) {
 		limit  power.Watts
 		gated  power.Watts
 		leased power.Watts
+		slack  power.Watts // how much less than leased the devices can draw
 		want   time.Duration
 	}{
 		"over the limit":    {limit: 900, leased: 1000, want: 2 * time.Second},
 		"for a pod":         {limit: 1000, gated: 100, leased: 1000, want: 10 * time.Second},
 		"for a pod, in two": {limit: 1000, gated: 100, leased: 900, want: 0},
 		"nothing to shed":   {limit: 1000, leased: 1000, want: 0},
+		"shed already":      {limit: 900, leased: 1000, slack: 100, want: 0},
 		"a raise":           {limit: 1000, leased: 500, want: 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := oneBudget(tt.limit)
-			mine(&s, "site", tt.leased, 1000)
+			_, a := mine(&s, "site", tt.leased, 1000)
+			a.Bound -= tt.slack
 			if tt.gated > 0 {
 				work(&s, "llm", power.Gated, 1, tt.gated)
 			}

@@ -181,3 +181,31 @@ func TestOneBudgetOverItsLimitStopsNoOther(t *testing.T) {
 		t.Error("mining in the other hall is not raised")
 	}
 }
+
+// TestNothingIsLostWithoutBudgets: pools and pods whose budget is gone are no reason to fail.
+func TestNothingIsLostWithoutBudgets(t *testing.T) {
+	s := power.Site{Now: now}
+	mine(&s, "hall-9", 100, 100)
+	work(&s, "llm", power.Gated, 1, 10)
+	place(work(&s, "old", power.Admitted, 1, 10), "hall-9")
+	p := power.Decide(s)
+	if got := workload(t, p, "llm").Reason; got != power.NoBudget {
+		t.Errorf("reason %s", got)
+	}
+	if diff := cmp.Diff([]string{"old-0"}, holds(workload(t, p, "old"))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestUnknownBudgetChargesTheRoots: nothing is charged nowhere.
+func TestUnknownBudgetChargesTheRoots(t *testing.T) {
+	s := twoHalls(1000, 500, 500)
+	mine(&s, "hall-9", 100, 150)
+	got := map[string]power.Watts{}
+	for _, b := range power.Decide(s).Budgets {
+		got[b.Name] = b.Held
+	}
+	if diff := cmp.Diff(map[string]power.Watts{"site": 100, "hall-1": 0, "hall-2": 0}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -45,6 +45,14 @@ func TestLimits(t *testing.T) {
 			cuts: []power.Cut{{Name: "market", Start: in(0), End: in(time.Minute), Reduce: 150}},
 			want: limits{850, power.LimitCurtailment, "market", 850},
 		},
+		"reduce on top of a cut": {
+			cuts: []power.Cut{cut(0, 700), {Name: "market", Start: in(0), End: in(time.Minute), Reduce: 150}},
+			want: limits{550, power.LimitCurtailment, "market", 550},
+		},
+		"two reductions": {
+			cuts: []power.Cut{{Name: "a", Start: in(0), End: in(time.Minute), Reduce: 150}, {Name: "b", Start: in(0), End: in(time.Minute), Reduce: 100}},
+			want: limits{750, power.LimitCurtailment, "b", 750},
+		},
 		"reduce to nothing": {
 			cuts: []power.Cut{{Name: "market", Start: in(0), End: in(time.Minute), Reduce: 1500}},
 			want: limits{0, power.LimitCurtailment, "market", 0},

@@ -102,20 +102,20 @@ func (t *tree) under(i int, name string) bool {
 func (t *tree) at(i int, when time.Time) (Watts, int) {
 	b := &t.b[i]
 	limit, by := b.Limit, -1
+	var reduce Watts
 	for c := range b.Cuts {
 		cut := &b.Cuts[c]
-		if when.Before(cut.Start) || !when.Before(cut.End) {
-			continue
-		}
-		w := cut.Limit
-		if cut.Reduce > 0 {
-			w = max(0, b.Limit-cut.Reduce)
-		}
-		if w < limit {
-			limit, by = w, c
+		switch {
+		case when.Before(cut.Start) || !when.Before(cut.End):
+		case cut.Reduce > 0:
+			// Reductions come on top of whatever limit would be in force otherwise.
+			reduce += cut.Reduce
+			by = c
+		case cut.Limit < limit:
+			limit, by = cut.Limit, c
 		}
 	}
-	return less(limit, b.MarginPercent), by
+	return less(max(0, limit-reduce), b.MarginPercent), by
 }
 
 // least is the lowest limit of budget i from now until end, and the cut that sets it.

@@ -32,9 +32,16 @@ func TestReleaseDelay(t *testing.T) {
 		"not to lower": {
 			limit: 200, until: time.Minute, priority: -1, need: 100, want: outcome{[]string{"old-0", "old-1"}, map[string]int{}},
 		},
-		"not in vain": {limit: 250, until: time.Minute, need: 260, want: outcome{[]string{"old-0", "old-1"}, map[string]int{}}},
-		"not where miners hold the rest": {
-			// 100 are mined, 200 kept: miners give what the ended pods do not.
+		"not in vain": {
+			limit: 300, until: time.Minute, need: 250, edit: func(s *power.Site) { place(work(s, "firm", power.Admitted, 1, 100), "site") },
+			want: outcome{[]string{"old-0", "old-1"}, map[string]int{}},
+		},
+		"rather than wait for miners": {
+			limit: 400, until: time.Minute, need: 150, edit: func(s *power.Site) { mine(s, "site", 100, 100) },
+			want: outcome{[]string{"old-1"}, map[string]int{"new": 1}},
+		},
+		"though miners hold the rest": {
+			// 100 are mined and 200 kept of 300: miners need give only what the ended pods do not.
 			limit: 300, until: time.Minute, need: 250, edit: func(s *power.Site) { mine(s, "site", 100, 100) },
 			want: outcome{nil, map[string]int{}},
 		},
@@ -182,5 +189,19 @@ func TestStandby(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestStandbyThatCantBeIsKeptForNobody: more standby than a hall could ever feed takes nothing from the
+// halls beside it.
+func TestStandbyThatCantBeIsKeptForNobody(t *testing.T) {
+	s := twoHalls(3000, 1000, 1000)
+	s.Workloads = make([]power.Workload, 0, 2)
+	web := work(&s, "web", power.Admitted, 1, 100)
+	web.Priority, web.Standby = 5, 5000
+	place(web, "hall-1")
+	work(&s, "new", power.Gated, 1, 350).Budget = "hall-2"
+	if diff := cmp.Diff(map[string]int{"new": 1}, news(power.Decide(s))); diff != "" {
+		t.Error(diff)
 	}
 }
