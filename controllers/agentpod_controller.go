@@ -37,7 +37,8 @@ func (r *AgentPodReconciler) Reconcile(ctx context.Context, pod *corev1.Pod) (re
 		return reconcile.Result{}, nil
 	}
 	if ended(pod) || pod.Spec.NodeName == "" {
-		return reconcile.Result{}, setFinalizer(ctx, r.Client, pod, false)
+		_, err := setFinalizer(ctx, r.Client, pod, false)
+		return reconcile.Result{}, err
 	}
 	wait, err := r.lostFor(ctx, pod)
 	if err != nil {
@@ -47,7 +48,7 @@ func (r *AgentPodReconciler) Reconcile(ctx context.Context, pod *corev1.Pod) (re
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	log.FromContext(ctx).Info("Letting an agent pod go with its lost node", "pod", client.ObjectKeyFromObject(pod).String(), "node", pod.Spec.NodeName)
-	if err := setFinalizer(ctx, r.Client, pod, false); err != nil {
+	if _, err := setFinalizer(ctx, r.Client, pod, false); err != nil {
 		return reconcile.Result{}, err
 	}
 	uid := pod.UID
@@ -77,6 +78,9 @@ func (r *AgentPodReconciler) lostFor(ctx context.Context, pod *corev1.Pod) (time
 	lease, err := r.leaseOf(ctx, pod)
 	if err != nil {
 		return 0, err
+	}
+	if deleted := pod.DeletionTimestamp.Time; deleted.After(beat) {
+		beat = deleted // it could be leased watts until then
 	}
 	return max(0, beat.Add(LeaseDuration+lease+worstWrite).Sub(r.Clock())), nil
 }

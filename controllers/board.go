@@ -174,7 +174,11 @@ func drawOf(s *snapshot, p power.Plan) map[string]power.Watts {
 			if _, ok := draw[at]; !ok {
 				break
 			}
-			draw[at] += power.Watts(s.agents[i].report.Draw)
+			if s.agents[i].agent.Heard {
+				draw[at] += power.Watts(s.agents[i].report.Draw)
+			} else {
+				draw[at] += s.agents[i].agent.Hold
+			}
 			at = parent[at]
 		}
 	}

@@ -29,8 +29,11 @@ type ClaimReconciler struct {
 
 // Reconcile looks at one gated pod.
 func (r *ClaimReconciler) Reconcile(ctx context.Context, pod *corev1.Pod) (reconcile.Result, error) {
-	if !gate.Gated(pod) || pod.DeletionTimestamp != nil || pod.Labels[powerv1.WorkloadLabel] != "" {
+	if !gate.Gated(pod) || pod.DeletionTimestamp != nil {
 		return reconcile.Result{}, nil
+	}
+	if name := pod.Labels[powerv1.WorkloadLabel]; name != "" {
+		return r.named(ctx, pod, name)
 	}
 	var claims powerv1.GPUWorkloadList
 	if err := r.List(ctx, &claims, client.InNamespace(pod.Namespace), client.UnsafeDisableDeepCopyOption(true)); err != nil {
@@ -46,6 +49,16 @@ func (r *ClaimReconciler) Reconcile(ctx context.Context, pod *corev1.Pod) (recon
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{}, r.create(ctx, pod.Namespace, owner)
+}
+
+// named tells a pod that its label names no GPUWorkload: it would wait for ever without a word.
+func (r *ClaimReconciler) named(ctx context.Context, pod *corev1.Pod, name string) (reconcile.Result, error) {
+	err := r.Get(ctx, client.ObjectKey{Namespace: pod.Namespace, Name: name}, &powerv1.GPUWorkload{})
+	if !apierrors.IsNotFound(err) {
+		return reconcile.Result{}, wrap(err, "reading GPUWorkload "+name)
+	}
+	tellUnclaimed(r.Events, pod, name)
+	return reconcile.Result{RequeueAfter: recheck}, nil
 }
 
 // create makes the claim. Its ownerReference names no controller and does not block the owner's deletion:

@@ -56,7 +56,7 @@ func (r *CurtailmentReconciler) Reconcile(ctx context.Context, c *powerv1.Curtai
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	if err := r.Status().Update(ctx, next); err != nil {
-		return reconcile.Result{}, ignoreRace(err, "writing the status of CurtailmentEvent %s", c.Name)
+		return requeued(ignoreRace(err, "writing the status of CurtailmentEvent %s", c.Name))
 	}
 	tellStalled(r.Events, next, c.Status.Conditions, next.Status.Conditions)
 	tellChange(r.Events, next, c.Status.Conditions, next.Status.Conditions, powerv1.ConditionActive, actionCurtail, "")

@@ -92,6 +92,12 @@ func tellLimit(r recorder, o *powerv1.PowerBudget, before, after powerv1.PowerBu
 		power.Watts(after.LimitWatts.Value()), after.LimitReason, by)
 }
 
+// tellUnclaimed announces that a pod's label names a GPUWorkload that does not exist.
+func tellUnclaimed(r recorder, pod *corev1.Pod, name string) {
+	r.Eventf(podRef(pod), nil, corev1.EventTypeWarning, "WorkloadNotFound", actionClaim,
+		"Label %s names GPUWorkload %q, which does not exist in namespace %s: create it, or delete the pod and leave the label out", powerv1.WorkloadLabel, name, pod.Namespace)
+}
+
 // tellClaimed announces that a GPUWorkload was made for an owner nobody had written one for.
 func tellClaimed(r recorder, w *powerv1.GPUWorkload) {
 	r.Eventf(w, nil, corev1.EventTypeNormal, "Claimed", actionClaim, "Made for %s %s, whose pods wait for power", w.Spec.Owner.Kind, w.Spec.Owner.Name)

@@ -57,21 +57,21 @@ type agentLink struct {
 
 // links are all agents of one leader. Reports arrive on streams; leases leave on them.
 type links struct {
-	mu     sync.Mutex
-	epoch  lease.Epoch
-	began  time.Time // when this leader took over
-	table  map[string]*agentLink
-	stream stream
-	clock  func() time.Time
-	wake   func()
-	depose func(error)
-	log    logr.Logger
+	mu      sync.Mutex
+	epoch   lease.Epoch
+	began   time.Time // when this leader took over
+	table   map[string]*agentLink
+	stream  stream
+	clock   func() time.Time
+	wake    func()
+	outrank func(met uint64)
+	log     logr.Logger
 }
 
-func newLinks(epoch uint64, s stream, clock func() time.Time, wake func(), depose func(error), log logr.Logger) *links {
+func newLinks(epoch uint64, s stream, clock func() time.Time, wake func(), outrank func(uint64), log logr.Logger) *links {
 	return &links{
 		epoch: lease.Epoch(epoch), began: clock(), table: map[string]*agentLink{},
-		stream: s, clock: clock, wake: wake, depose: depose, log: log,
+		stream: s, clock: clock, wake: wake, outrank: outrank, log: log,
 	}
 }
 
@@ -93,6 +93,15 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 	}
 	for _, p := range peers {
 		l.meet(ctx, p)
+	}
+}
+
+// close ends every stream.
+func (l *links) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.table {
+		a.halt()
 	}
 }
 
@@ -160,7 +169,7 @@ func (l *links) report(a *agentLink, number int, r lease.Report) {
 	}
 	l.mu.Unlock()
 	if errors.Is(err, lease.ErrOldEpoch) {
-		l.depose(err)
+		l.outrank(uint64(r.Epoch))
 		return
 	}
 	if hello != nil || material(before, a.issuer.Newest()) {

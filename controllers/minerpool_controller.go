@@ -75,18 +75,18 @@ func (r *MinerPoolReconciler) Reconcile(ctx context.Context, p *powerv1.MinerPoo
 	if p.DeletionTimestamp != nil {
 		return r.release(ctx, p, s)
 	}
-	if err := setFinalizer(ctx, r.Client, p, true); err != nil {
-		return reconcile.Result{}, err
+	if changed, err := setFinalizer(ctx, r.Client, p, true); changed || err != nil {
+		return requeued(err) // what follows wants the object as it is now
 	}
 	var failed error
 	if s.fault == nil || len(s.shards) > 0 {
 		failed = r.apply(ctx, p, s)
 	}
 	wait, err := r.report(ctx, p, s)
-	if failed != nil {
-		return reconcile.Result{}, failed
+	if err = errors.Join(failed, err); err != nil {
+		return reconcile.Result{}, err
 	}
-	return reconcile.Result{RequeueAfter: wait}, err
+	return reconcile.Result{RequeueAfter: wait}, nil
 }
 
 func (r *MinerPoolReconciler) snapshot(ctx context.Context, p *powerv1.MinerPool) (*poolSnapshot, error) {
@@ -288,6 +288,16 @@ func hashOf(v any) (string, error) {
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:8]), nil
+}
+
+// soon is when to look again after an object changed under a reconcile.
+const soon = 50 * time.Millisecond
+
+func requeued(err error) (reconcile.Result, error) {
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{RequeueAfter: soon}, nil
 }
 
 // SetupWithManager watches pools, what they own, and what the site's decision tells of them.

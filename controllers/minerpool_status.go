@@ -32,7 +32,7 @@ func (r *MinerPoolReconciler) report(ctx context.Context, p *powerv1.MinerPool, 
 		return calm - since, nil
 	}
 	if err := r.Status().Update(ctx, next); err != nil {
-		return 0, ignoreRace(err, "writing the status of MinerPool %s", key)
+		return soon, ignoreRace(err, "writing the status of MinerPool %s", key)
 	}
 	r.wrote[key] = r.Clock()
 	tellStalled(r.Events, next, p.Status.Conditions, next.Status.Conditions)
@@ -41,22 +41,30 @@ func (r *MinerPoolReconciler) report(ctx context.Context, p *powerv1.MinerPool, 
 	return recheck, nil
 }
 
-// release lets a deleted pool go once its devices sleep or the ledger no longer hears of them: its agents
-// shed first, and its watts are counted until then (L4, L9).
+// release lets a deleted pool go: its agents shed first, and its watts are counted until every device was
+// verified asleep (L4, L9). Then the agents go, and with the last of them the pool. A pool that is only
+// observed commands nothing and goes at once: its watts are the base load's from then on.
 func (r *MinerPoolReconciler) release(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot) (reconcile.Result, error) {
-	if f := s.facts; f.known && f.counts.Hashing == 0 && len(f.unheard) == 0 {
-		if s.set.UID != "" && s.set.DeletionTimestamp == nil {
-			if err := r.Delete(ctx, &s.set); client.IgnoreNotFound(err) != nil {
-				return reconcile.Result{}, fmt.Errorf("deleting the agents of MinerPool %s/%s: %w", p.Namespace, p.Name, err)
-			}
+	leaving := s.set.UID == "" || s.set.DeletionTimestamp != nil
+	if !leaving && (asleep(s) || p.Spec.Control == powerv1.ControlObserve) {
+		if err := r.Delete(ctx, &s.set); client.IgnoreNotFound(err) != nil {
+			return reconcile.Result{}, fmt.Errorf("deleting the agents of MinerPool %s/%s: %w", p.Namespace, p.Name, err)
 		}
-		if s.pods == 0 {
-			delete(r.wrote, client.ObjectKeyFromObject(p))
-			return reconcile.Result{}, setFinalizer(ctx, r.Client, p, false)
-		}
+		leaving = true
+	}
+	if leaving && s.pods == 0 {
+		delete(r.wrote, client.ObjectKeyFromObject(p))
+		_, err := setFinalizer(ctx, r.Client, p, false)
+		return reconcile.Result{}, err
 	}
 	wait, err := r.report(ctx, p, s)
 	return reconcile.Result{RequeueAfter: min(wait, 5*calm)}, err
+}
+
+// asleep tells whether every device of a pool was verified asleep by agents that report now.
+func asleep(s *poolSnapshot) bool {
+	f := s.facts
+	return f.known && f.agents > 0 && f.agents >= len(s.shards) && len(f.unheard) == 0 && f.counts.Sleeping == f.counts.Total
 }
 
 func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapshot, now time.Time) {
@@ -86,7 +94,8 @@ func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapsh
 		set(powerv1.ConditionStalled, metav1.ConditionTrue, s.fault.reason, s.fault.message)
 	case p.DeletionTimestamp != nil:
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonDeleting, fmt.Sprintf(
-			"its devices are being put to sleep; %d of %d still hash", f.counts.Hashing, f.counts.Total))
+			"its devices are being put to sleep: %d of %d sleep, %d don't answer, %d are stuck; to give up on those, switch them off and remove the finalizer %s",
+			f.counts.Sleeping, f.counts.Total, f.counts.Unreachable, f.counts.Stuck, powerv1.LedgerFinalizer))
 	case !f.known || f.agents < len(s.shards):
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonAgentsNotReady, fmt.Sprintf(
 			"%d of %d mining pods report to this operator; see kubectl get pods -n %s -l %s=%s", f.agents, len(s.shards), p.Namespace, powerv1.PoolLabel, p.Name))

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,7 +40,7 @@ func stripPod(object any) (any, error) {
 		InitContainers: stripContainers(pod.Spec.InitContainers),
 	}
 	pod.Status = corev1.PodStatus{
-		Phase: pod.Status.Phase, PodIP: pod.Status.PodIP, Conditions: pod.Status.Conditions,
+		Phase: pod.Status.Phase, Reason: pod.Status.Reason, PodIP: pod.Status.PodIP, Conditions: pod.Status.Conditions,
 		ContainerStatuses:     stripStatuses(pod.Status.ContainerStatuses),
 		InitContainerStatuses: stripStatuses(pod.Status.InitContainerStatuses),
 	}
@@ -71,6 +72,9 @@ func ended(pod *corev1.Pod) bool {
 	if pod.Status.Phase != corev1.PodFailed && pod.DeletionTimestamp == nil {
 		return false
 	}
+	if rejected(pod) {
+		return true
+	}
 	if len(pod.Status.ContainerStatuses) < len(pod.Spec.Containers) {
 		return false
 	}
@@ -85,6 +89,13 @@ func ended(pod *corev1.Pod) bool {
 		}
 	}
 	return true
+}
+
+// rejected tells whether a kubelet refused the pod before any container of it began.
+func rejected(pod *corev1.Pod) bool {
+	reason := pod.Status.Reason
+	return pod.Status.Phase == corev1.PodFailed && len(pod.Status.ContainerStatuses) == 0 &&
+		(reason == "UnexpectedAdmissionError" || reason == "NodeAffinity" || strings.HasPrefix(reason, "OutOf"))
 }
 
 // running tells whether some container of the pod runs.

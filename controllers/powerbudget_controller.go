@@ -52,11 +52,12 @@ func (r *PowerBudgetReconciler) Reconcile(ctx context.Context, b *powerv1.PowerB
 	}
 	if b.DeletionTimestamp != nil && s.users == 0 {
 		delete(r.wrote, b.Name)
-		return reconcile.Result{}, setFinalizer(ctx, r.Client, b, false)
+		_, err := setFinalizer(ctx, r.Client, b, false)
+		return reconcile.Result{}, err
 	}
 	if b.DeletionTimestamp == nil {
-		if err := setFinalizer(ctx, r.Client, b, true); err != nil {
-			return reconcile.Result{}, err
+		if changed, err := setFinalizer(ctx, r.Client, b, true); changed || err != nil {
+			return requeued(err)
 		}
 	}
 	now := r.Clock()
@@ -69,7 +70,7 @@ func (r *PowerBudgetReconciler) Reconcile(ctx context.Context, b *powerv1.PowerB
 		return reconcile.Result{RequeueAfter: calm - since}, nil
 	}
 	if err := r.Status().Update(ctx, next); err != nil {
-		return reconcile.Result{}, ignoreRace(err, "writing the status of PowerBudget %s", b.Name)
+		return requeued(ignoreRace(err, "writing the status of PowerBudget %s", b.Name))
 	}
 	r.wrote[b.Name] = now
 	r.tell(b, next, s)

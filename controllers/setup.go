@@ -60,7 +60,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	site := &SiteReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Table: o.Table, Clock: wallClock, Events: events,
 		Leader: o.Leader, Heartbeat: heartbeat, Depose: o.Depose, board: b, base: ctx,
-		Stream: &grpcStreams{tls: ca.config, leader: o.Leader, log: mgr.GetLogger().WithName("streams")},
+		Prepare: func(ctx context.Context) error { _, err := ca.load(ctx); return err },
+		Stream:  &grpcStreams{tls: ca.config, leader: o.Leader, log: mgr.GetLogger().WithName("streams")},
 	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		site,

@@ -26,6 +26,12 @@ const parallel = 16
 // writeWorkloads writes every workload's reservations and status, and opens the gates of pods whose
 // reservation is written (L6). One workload that fails does not stop the others.
 func (r *SiteReconciler) writeWorkloads(ctx context.Context, s *snapshot, plan power.Plan) error {
+	if reserves(plan) {
+		// Confirm after see (L7): these objects were seen before this read began.
+		if _, err := r.Leader.Read(ctx); err != nil {
+			return errors.Join(err, r.reportOnly(ctx, s, plan))
+		}
+	}
 	errs := make([]error, len(s.workloads))
 	var g errgroup.Group
 	g.SetLimit(parallel)
@@ -42,6 +48,18 @@ func (r *SiteReconciler) writeWorkloads(ctx context.Context, s *snapshot, plan p
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// reserves tells whether a plan promises watts that were not promised before.
+func reserves(plan power.Plan) bool {
+	for i := range plan.Workloads {
+		for n := range plan.Workloads[i].Pods {
+			if plan.Workloads[i].Pods[n].New {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // reportOnly writes status and neither reserves nor admits.
@@ -65,7 +83,8 @@ func (r *SiteReconciler) reportOnly(ctx context.Context, s *snapshot, plan power
 func (r *SiteReconciler) writeWorkload(ctx context.Context, s *snapshot, w *workloadFacts, p *power.WorkloadPlan, open bool) error {
 	key := client.ObjectKeyFromObject(w.object)
 	if w.object.DeletionTimestamp == nil && !hasFinalizer(w.object) {
-		return r.setFinalizer(ctx, w.object, true)
+		_, err := setFinalizer(ctx, r.Client, w.object, true)
+		return err
 	}
 	next := w.object.DeepCopy()
 	workloadStatus(&next.Status, w, p, int64(r.epoch))
@@ -77,7 +96,8 @@ func (r *SiteReconciler) writeWorkload(ctx context.Context, s *snapshot, w *work
 		r.tellWorkload(w.object, next, p)
 	}
 	if w.object.DeletionTimestamp != nil && len(next.Status.Reservations) == 0 {
-		return r.setFinalizer(ctx, next, false)
+		_, err := setFinalizer(ctx, r.Client, next, false)
+		return err
 	}
 	if !open {
 		return nil
@@ -137,30 +157,25 @@ func (r *SiteReconciler) evict(ctx context.Context, s *snapshot, e power.Evictio
 	return nil
 }
 
-// setFinalizer puts the ledger's finalizer on an object or takes it off (L9).
-func (r *SiteReconciler) setFinalizer(ctx context.Context, o client.Object, on bool) error {
-	return setFinalizer(ctx, r.Client, o, on)
-}
-
-func setFinalizer(ctx context.Context, c client.Client, o client.Object, on bool) error {
+// setFinalizer puts the ledger's finalizer on an object or takes it off (L9), and tells whether it had to.
+func setFinalizer(ctx context.Context, c client.Client, o client.Object, on bool) (changed bool, err error) {
 	next, ok := o.DeepCopyObject().(client.Object)
 	if !ok {
-		return fmt.Errorf("%T is no API object", o)
+		return false, fmt.Errorf("%T is no API object", o)
 	}
-	changed := false
 	if on {
 		changed = controllerutil.AddFinalizer(next, powerv1.LedgerFinalizer)
 	} else {
 		changed = controllerutil.RemoveFinalizer(next, powerv1.LedgerFinalizer)
 	}
 	if !changed {
-		return nil
+		return false, nil
 	}
 	patch := client.MergeFromWithOptions(o, client.MergeFromWithOptimisticLock{})
 	if err := c.Patch(ctx, next, patch); err != nil {
-		return ignoreRace(err, "setting the finalizer of %T %s", o, client.ObjectKeyFromObject(o))
+		return true, ignoreRace(err, "setting the finalizer of %T %s", o, client.ObjectKeyFromObject(o))
 	}
-	return nil
+	return true, nil
 }
 
 // ignoreRace drops the errors of objects that changed or went since the snapshot: the next pass, which

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,15 +45,20 @@ type SiteReconciler struct {
 	Heartbeat func(ctx context.Context, node string) (time.Time, error)
 	// Depose ends this process: another leads.
 	Depose func(error)
+	// Prepare gets ready what streams to agents need.
+	Prepare func(context.Context) error
 
-	board *board
-	gone  *gonePods
-	wakes chan event.GenericEvent
+	board      *board
+	gone       *gonePods
+	lastShards map[types.NamespacedName][][]string
+	wakes      chan event.GenericEvent
 
 	links *links // nil until this process has taken over
 	epoch uint64
 	// priors is what each device ran before it slept, by agent; agents report it and ask for it back.
 	priors map[string]map[string]string
+	// met is the highest epoch that any agent has shown.
+	met atomic.Uint64
 	// hush is until when nothing is admitted, because the API server's store went back in time.
 	hush time.Time
 	base context.Context //nolint:containedctx // the streams outlive the pass that opens them
@@ -71,6 +77,9 @@ func (r *SiteReconciler) Reconcile(ctx context.Context, _ reconcile.Request) (re
 	if !r.Leader.Fresh() {
 		// Another may lead by now: say nothing until the Lease is renewed or this process ends.
 		return reconcile.Result{RequeueAfter: tick}, nil
+	}
+	if err := r.stillFirst(ctx); err != nil {
+		return reconcile.Result{}, err
 	}
 	if err := r.takeOver(ctx); err != nil {
 		return reconcile.Result{}, err
@@ -102,8 +111,12 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 	if !r.Leader.Fresh() {
 		return nil
 	}
-	r.confirm(ctx)
-	if lowered, raised := r.links.grant(s.now, plan.Leases); lowered+raised > 0 {
+	lowered, raised := r.links.grant(s.now, plan.Leases)
+	if r.confirm(ctx) {
+		down, up := r.links.grant(s.now, plan.Leases)
+		lowered, raised = lowered+down, raised+up
+	}
+	if lowered+raised > 0 {
 		log.FromContext(ctx).V(1).Info("Sent leases", "lowered", lowered, "raised", raised)
 	}
 	ctx, cancel := context.WithTimeout(ctx, actTimeout)
@@ -115,16 +128,18 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 }
 
 // confirm reads the leader Lease for agents met since it was read last; without that they get no lease.
-func (r *SiteReconciler) confirm(ctx context.Context) {
+// It answers whether there are such that may have one now.
+func (r *SiteReconciler) confirm(ctx context.Context) bool {
 	if !r.links.unconfirmed() {
-		return
+		return false
 	}
 	begun := r.Clock()
 	if _, err := r.Leader.Read(ctx); err != nil {
 		log.FromContext(ctx).Error(err, "No lease for agents met just now")
-		return
+		return false
 	}
 	r.links.confirm(begun)
+	return true
 }
 
 // SetupWithManager watches everything that a pass reads.

@@ -110,6 +110,9 @@ func (m *matcher) selected(pod *corev1.Pod) *workloadFacts {
 			first = w
 			continue
 		}
+		if w.stalled != nil {
+			continue
+		}
 		w.stalled = &fault{powerv1.ReasonSelectorOverlap, fmt.Sprintf(
 			"spec.selector matches pod %s, which GPUWorkload %s has already; narrow one selector or label the pod %s",
 			pod.Name, first.object.Name, powerv1.WorkloadLabel)}

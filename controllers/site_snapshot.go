@@ -1,8 +1,10 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -33,19 +35,26 @@ type snapshot struct {
 	peers     []peer
 	agents    []agentView
 	podByUID  map[types.UID]*corev1.Pod
-	ordered   map[types.UID]bool      // StatefulSets with podManagementPolicy OrderedReady
-	poolOf    map[types.UID]types.UID // MinerPool of each StatefulSet that has one
+	// lastShards is what each pool was split into before a faulty edit; it is the reconciler's.
+	lastShards map[types.NamespacedName][][]string
+	ordered    map[types.UID]bool      // StatefulSets with podManagementPolicy OrderedReady
+	poolOf     map[types.UID]types.UID // MinerPool of each StatefulSet that has one
 }
 
 // snapshot reads the caches and the agents' newest reports into one Site.
 func (r *SiteReconciler) snapshot(ctx context.Context) (*snapshot, error) {
-	s := &snapshot{now: r.Clock(), podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}, poolOf: map[types.UID]types.UID{}}
+	s := &snapshot{now: r.Clock(), podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}, poolOf: map[types.UID]types.UID{}, lastShards: r.lastShards}
 	if err := r.readAll(ctx, s); err != nil {
 		return nil, err
 	}
 	sort.Slice(s.budgets, func(a, b int) bool { return s.budgets[a].Name < s.budgets[b].Name })
 	s.site.Now = s.now
 	s.site.Budgets = budgetsOf(s.budgets, s.cuts)
+	if s.now.Before(r.hush) {
+		for i := range s.site.Budgets {
+			s.site.Budgets[i].Halted = "the API server's store went back in time; the ledger is renewed first"
+		}
+	}
 	s.site.Nodes = nodesOf(r.Table, s.site.Budgets, s.nodes, s.pods)
 	s.poolsOf(r.links, r.priors)
 	for i := range s.agents {
@@ -84,6 +93,9 @@ func (r *SiteReconciler) readAll(ctx context.Context, s *snapshot) error {
 	}
 	s.budgets, s.pools, s.claims, s.cuts = budgets.Items, pools.Items, claims.Items, cuts.Items
 	s.nodes, s.pods = nodes.Items, pods.Items
+	slices.SortFunc(s.pods, func(a, b corev1.Pod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
 	for i := range s.pods {
 		s.podByUID[s.pods[i].UID] = &s.pods[i]
 	}
@@ -147,7 +159,9 @@ func cutsOf(cuts []powerv1.CurtailmentEvent, budget string) []power.Cut {
 			cut.Limit = power.Watts(c.Spec.LimitWatts.Value())
 		}
 		if c.Spec.ReduceByWatts != nil {
-			cut.Reduce = power.Watts(c.Spec.ReduceByWatts.Value())
+			if cut.Reduce = power.Watts(c.Spec.ReduceByWatts.Value()); cut.Reduce == 0 {
+				continue // nothing is asked
+			}
 		}
 		out = append(out, cut)
 	}
@@ -311,12 +325,18 @@ func (s *snapshot) slots() map[types.NamespacedName]slotsOf {
 	out := map[types.NamespacedName]slotsOf{}
 	for i := range s.pools {
 		p := &s.pools[i]
+		key := client.ObjectKeyFromObject(p)
 		spans, err := parseSpans(p.Spec.Devices.Addresses)
 		if err != nil || overlapsOther(s.pools, p) != "" {
+			// A faulty edit leaves the agents what they mind: nobody is cut off, and nobody else gets it.
+			if last, ok := s.lastShards[key]; ok {
+				out[key] = slotsOf{p, last}
+			}
 			continue
 		}
 		per := int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent))
-		out[client.ObjectKeyFromObject(p)] = slotsOf{p, shards(spans, per)}
+		out[key] = slotsOf{p, shards(spans, per)}
+		s.lastShards[key] = out[key].shards
 	}
 	return out
 }
@@ -376,7 +396,8 @@ func peerOf(name string, pool types.NamespacedName, a lease.Assignment, pod *cor
 	p := peer{key: pool.Namespace + "/" + name, pool: pool, assignment: a}
 	if pod != nil {
 		p.podUID = pod.UID
-		if running(pod) {
+		// A pod that is being deleted gets no more leases: another may follow it once they have run out (L9).
+		if running(pod) && pod.DeletionTimestamp == nil {
 			p.ip = pod.Status.PodIP
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -48,8 +49,12 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 	if err := r.recall(ctx); err != nil {
 		return err
 	}
+	if err := r.Prepare(ctx); err != nil {
+		return fmt.Errorf("taking over: %w", err)
+	}
+	r.lastShards = map[types.NamespacedName][][]string{}
 	r.epoch = epoch
-	r.links = newLinks(epoch, r.Stream, r.Clock, r.wake, r.Depose, log.FromContext(ctx).WithName("links"))
+	r.links = newLinks(epoch, r.Stream, r.Clock, r.wake, r.outrank, log.FromContext(ctx).WithName("links"))
 	log.FromContext(ctx).Info("Leading the ledger", "epoch", epoch, "workloads", len(claims.Items))
 	return nil
 }
@@ -57,7 +62,7 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 // above lifts the epoch above every one met. One that had to be lifted shows that the store went back in
 // time: the Lease is read again, and nothing is admitted for a while.
 func (r *SiteReconciler) above(ctx context.Context, epoch uint64, claims []powerv1.GPUWorkload) (uint64, error) {
-	lifted := epoch
+	lifted := max(epoch, r.met.Load()+1)
 	for i := range claims {
 		lifted = max(lifted, uint64(claims[i].Status.Epoch)+1)
 	}
@@ -70,6 +75,33 @@ func (r *SiteReconciler) above(ctx context.Context, epoch uint64, claims []power
 	r.hush = r.Clock().Add(rolledBack)
 	log.FromContext(ctx).Info("The API server's store is older than this ledger; nothing is admitted for a while", "until", r.hush)
 	return lifted, nil
+}
+
+// outrank is told of an agent that knows a higher epoch. Either another leads, or the store went back in
+// time: the next pass finds out.
+func (r *SiteReconciler) outrank(met uint64) {
+	for {
+		before := r.met.Load()
+		if met <= before || r.met.CompareAndSwap(before, met) {
+			break
+		}
+	}
+	r.wake()
+}
+
+// stillFirst ends this leader's authority where an agent knows a higher epoch: for good if another holds
+// the Lease, else until it has taken over anew above that epoch.
+func (r *SiteReconciler) stillFirst(ctx context.Context) error {
+	if r.links == nil || r.met.Load() <= r.epoch {
+		return nil
+	}
+	if _, err := r.Leader.Read(ctx); err != nil {
+		r.Depose(fmt.Errorf("an agent knows a newer leader: %w", err))
+		return fmt.Errorf("an agent knows a newer leader: %w", err)
+	}
+	r.links.close()
+	r.links = nil
+	return nil
 }
 
 // recall reads back what every device ran before it slept.

@@ -73,6 +73,8 @@ func (r *SiteReconciler) enter(s *snapshot, w *workloadFacts, pod *corev1.Pod) {
 	}
 	if reserved != nil {
 		p.Budget = reserved.Budget
+	} else if admitted {
+		p.Budget = s.budgetOf(pod) // its reservation was lost; the annotation is the record (L6)
 	}
 	p.Phase = phaseOf(pod, reserved != nil)
 	if p.Phase == power.Releasing {
@@ -81,7 +83,7 @@ func (r *SiteReconciler) enter(s *snapshot, w *workloadFacts, pod *corev1.Pod) {
 		}
 		r.release(s, w, &p, reserved)
 	}
-	stray := p.Phase == power.Admitted && (w == nil || !admitted && reserved == nil)
+	stray := p.Phase == power.Admitted && (w == nil || p.Budget == "" || !admitted && reserved == nil)
 	switch {
 	case stray:
 		s.site.Strays = append(s.site.Strays, p)
@@ -90,6 +92,21 @@ func (r *SiteReconciler) enter(s *snapshot, w *workloadFacts, pod *corev1.Pod) {
 		w.pods = append(w.pods, pod)
 		w.power.Pods = append(w.power.Pods, p)
 	}
+}
+
+// budgetOf is the budget of the node a pod is bound to; a root where that is not known.
+func (s *snapshot) budgetOf(pod *corev1.Pod) string {
+	for i := range s.site.Nodes {
+		if n := &s.site.Nodes[i]; n.Name == pod.Spec.NodeName && n.Budget != "" {
+			return n.Budget
+		}
+	}
+	for i := range s.budgets {
+		if s.budgets[i].Spec.Parent == "" {
+			return s.budgets[i].Name
+		}
+	}
+	return ""
 }
 
 // sawUngated counts a pod that never was at the gate, where it has a workload that can say so.
@@ -120,17 +137,36 @@ func (r *SiteReconciler) claim(s *snapshot, w *workloadFacts, pod *corev1.Pod, r
 	case reserved != nil:
 		return power.Watts(reserved.Watts.Value())
 	}
-	trusted := w.object.Spec.Budget != "" && declaredTrusted(s, w.object.Spec.Budget)
+	trusted := declaredTrusted(s, w.object.Spec.Budget)
 	return claim(r.Table, &w.object.Spec, trusted, pod)
 }
 
-func declaredTrusted(s *snapshot, budget string) bool {
+// declaredTrusted tells whether every budget that a claim on the named one may be placed on takes claims
+// as they are: it, and those below it.
+func declaredTrusted(s *snapshot, name string) bool {
+	byName := map[string]*powerv1.PowerBudget{}
 	for i := range s.budgets {
-		if s.budgets[i].Name == budget {
-			return s.budgets[i].Spec.DeclaredWatts == powerv1.DeclaredTrusted
+		byName[s.budgets[i].Name] = &s.budgets[i]
+	}
+	if byName[name] == nil {
+		return false
+	}
+	for _, b := range byName {
+		if isUnder(byName, b, name) && b.Spec.DeclaredWatts != powerv1.DeclaredTrusted {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+func isUnder(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget, name string) bool {
+	for range byName {
+		if b == nil || b.Name == name {
+			break
+		}
+		b = byName[b.Spec.Parent]
+	}
+	return b != nil && b.Name == name
 }
 
 func reservationOf(w *workloadFacts, uid types.UID) *powerv1.Reservation {
@@ -190,8 +226,8 @@ func (r *SiteReconciler) nodeForgot(ctx context.Context, s *snapshot, gone goneP
 	found := false
 	for i := range s.site.Nodes {
 		n := &s.site.Nodes[i]
-		if (gone.node != "" && n.Name != gone.node) || (gone.node == "" && n.Budget != res.Budget) {
-			continue
+		if gone.node != "" && n.Name != gone.node {
+			continue // where it ran is not known after a takeover: then every node has to say so
 		}
 		at, err := r.Heartbeat(ctx, n.Name)
 		if err != nil || at.Sub(gone.at) < nodeQuiet {

@@ -161,7 +161,7 @@ func newSite(ctx context.Context) *site {
 	b := newBoard()
 	s.SiteReconciler = &SiteReconciler{
 		Client: c, Live: inner, Table: gate.Builtin(), Clock: clock, Events: s.events,
-		Leader: leaderFor(ctx, s.ns, clock), Stream: s.wire, Depose: func(err error) { Fail(err.Error()) },
+		Leader: leaderFor(ctx, s.ns, clock), Stream: s.wire, Depose: func(err error) { Fail(err.Error()) }, Prepare: func(context.Context) error { return nil },
 		Heartbeat: func(context.Context, string) (time.Time, error) { return s.now, nil },
 		board:     b, gone: newGonePods(clock), base: ctx,
 	}
@@ -182,7 +182,8 @@ func (s *site) clean(ctx context.Context) {
 	} {
 		Expect(s.Live.List(ctx, list)).To(Succeed())
 		each(list, func(o client.Object) {
-			Expect(setFinalizer(ctx, s.Client, o, false)).To(Succeed())
+			_, err := setFinalizer(ctx, s.Client, o, false)
+			Expect(err).NotTo(HaveOccurred())
 			Expect(client.IgnoreNotFound(s.Delete(ctx, o, client.GracePeriodSeconds(0)))).To(Succeed())
 		})
 	}

@@ -47,6 +47,7 @@ func (i *Issuer) Assign(a Assignment, same func(a, b Assignment) bool) bool {
 	if known {
 		return false
 	}
+	i.capped = false // what it minds next was not counted before
 	i.generation++
 	return true
 }
@@ -124,6 +125,9 @@ func (i *Issuer) Grant(now time.Time, watts Watts, ttl, shedWithin time.Duration
 	}
 	if last, ok := i.Last(); ok && len(i.sent) >= maxUnseen && watts >= last {
 		return Lease{}, false
+	}
+	if watts > i.carried {
+		i.capped = false // what it may draw from now on is more than was counted before
 	}
 	i.seq++
 	i.sent = append(i.sent, sent{seq: i.seq, watts: watts, at: now, ttl: ttl})
