@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -13,7 +15,7 @@ func budgetFault(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget)
 	at := b
 	for range len(byName) + 1 {
 		if at.Spec.Parent == "" {
-			return "", ""
+			return sameNodes(byName, b)
 		}
 		up := byName[at.Spec.Parent]
 		if up == nil {
@@ -32,6 +34,23 @@ func budgetFault(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget)
 	}
 	return powerv1.ReasonParentCycle, fmt.Sprintf(
 		"spec.parent %q leads into a cycle of budgets; delete one of them and create it under another parent", b.Spec.Parent)
+}
+
+// sameNodes finds an older budget that feeds the very same nodes without being above or below: a pod there
+// would draw from one and count on the other.
+func sameNodes(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget) (reason, message string) {
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		o := byName[name]
+		if o == b || len(b.Spec.NodeSelector) == 0 || len(o.Spec.NodeSelector) == 0 || isUnder(byName, b, name) || isUnder(byName, o, b.Name) {
+			continue
+		}
+		first := o.CreationTimestamp.Before(&b.CreationTimestamp) || (o.CreationTimestamp.Equal(&b.CreationTimestamp) && o.Name < b.Name)
+		if first && maps.Equal(pinOf(byName, o), pinOf(byName, b)) {
+			return powerv1.ReasonSelectorOverlap, fmt.Sprintf(
+				"spec.nodeSelector chooses the same nodes as PowerBudget %s, which is neither above nor below; narrow one of the two", o.Name)
+		}
+	}
+	return "", ""
 }
 
 // overlapsOther names an older pool that has an address of this one; empty where none has. The older pool

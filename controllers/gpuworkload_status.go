@@ -113,7 +113,7 @@ func reservedCondition(w *workloadFacts, p *power.WorkloadPlan, generation int64
 
 // sortConditions puts Ready first and Stalled before the rest, as kstatus walks them.
 func sortConditions(conditions []metav1.Condition) {
-	rank := map[string]int{powerv1.ConditionReady: 0, powerv1.ConditionStalled: 1, powerv1.ConditionReconciling: 2}
+	rank := map[string]int{powerv1.ConditionReady: 0, powerv1.ConditionStalled: 1}
 	sort.SliceStable(conditions, func(a, b int) bool {
 		x, okX := rank[conditions[a].Type]
 		y, okY := rank[conditions[b].Type]

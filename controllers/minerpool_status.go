@@ -25,7 +25,7 @@ func (r *MinerPoolReconciler) report(ctx context.Context, p *powerv1.MinerPool, 
 	next := p.DeepCopy()
 	poolStatus(&next.Status, p, s, r.Clock())
 	if equality.Semantic.DeepEqual(p.Status, next.Status) {
-		return recheck, nil
+		return min(recheck, settleIn), nil
 	}
 	key := client.ObjectKeyFromObject(p)
 	if since := r.Clock().Sub(r.wrote[key]); since < calm && p.Status.ObservedGeneration == p.Generation {
@@ -85,10 +85,13 @@ func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapsh
 			Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: p.Generation,
 		})
 	}
-	if s.fault == nil {
+	waits := s.fault != nil && s.fault.reason == powerv1.ReasonBudgetNotFound && now.Sub(p.CreationTimestamp.Time) < settleIn
+	if s.fault == nil || waits {
 		meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
 	}
 	switch {
+	case waits:
+		set(powerv1.ConditionReady, metav1.ConditionFalse, s.fault.reason, s.fault.message)
 	case s.fault != nil:
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonStalled, s.fault.message)
 		set(powerv1.ConditionStalled, metav1.ConditionTrue, s.fault.reason, s.fault.message)

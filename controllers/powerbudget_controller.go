@@ -60,6 +60,11 @@ func (r *PowerBudgetReconciler) Reconcile(ctx context.Context, b *powerv1.PowerB
 			return requeued(err)
 		}
 	}
+	return r.report(ctx, b, s)
+}
+
+// report writes a budget's status where it differs, at most once a second, and then tells of it.
+func (r *PowerBudgetReconciler) report(ctx context.Context, b *powerv1.PowerBudget, s *budgetSnapshot) (reconcile.Result, error) {
 	now := r.Clock()
 	next := b.DeepCopy()
 	wait := budgetStatus(&next.Status, b, s, now)

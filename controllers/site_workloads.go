@@ -71,9 +71,10 @@ func (r *SiteReconciler) enter(s *snapshot, w *workloadFacts, pod *corev1.Pod) {
 	if !admitted {
 		p.Watts = r.claim(s, w, pod, reserved)
 	}
-	if reserved != nil {
+	switch {
+	case reserved != nil:
 		p.Budget = reserved.Budget
-	} else if admitted {
+	case admitted:
 		p.Budget = s.budgetOf(pod) // its reservation was lost; the annotation is the record (L6)
 	}
 	p.Phase = phaseOf(pod, reserved != nil)
@@ -83,12 +84,18 @@ func (r *SiteReconciler) enter(s *snapshot, w *workloadFacts, pod *corev1.Pod) {
 		}
 		r.release(s, w, &p, reserved)
 	}
-	stray := p.Phase == power.Admitted && (w == nil || p.Budget == "" || !admitted && reserved == nil)
-	switch {
-	case stray:
+	// Without a budget it was neither reserved nor admitted: it never was at the gate (L8).
+	if p.Phase == power.Admitted && (w == nil || p.Budget == "") {
 		s.site.Strays = append(s.site.Strays, p)
 		w.sawUngated()
-	case w != nil:
+		return
+	}
+	w.take(pod, p)
+}
+
+// take enters a pod into its workload, where it has one.
+func (w *workloadFacts) take(pod *corev1.Pod, p power.Pod) {
+	if w != nil {
 		w.pods = append(w.pods, pod)
 		w.power.Pods = append(w.power.Pods, p)
 	}

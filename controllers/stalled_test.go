@@ -24,7 +24,8 @@ var _ = Describe("Bad input", func() {
 
 	reconcilePool := func(ctx context.Context, p *powerv1.MinerPool) metav1.Condition {
 		GinkgoHelper()
-		for range 2 {
+		s.now = s.now.Add(settleIn) // objects arrive in any order
+		for range 3 {
 			s.get(ctx, p)
 			_, err := s.pools.Reconcile(ctx, p)
 			Expect(err).NotTo(HaveOccurred())

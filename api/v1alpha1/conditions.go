@@ -75,22 +75,6 @@ const (
 
 	// ReasonDuplicate surfaces when two GPUWorkloads have the same spec.owner; the older one counts.
 	ReasonDuplicate = "Duplicate"
-
-	// ReasonGangTooLarge surfaces when spec.minPods pods would never fit: they need more than the limit
-	// less the base load.
-	ReasonGangTooLarge = "GangTooLarge"
-)
-
-// Reconciling is True while the operator works towards the spec by itself. It is absent otherwise.
-const (
-	// ConditionReconciling is on every kind, only while True.
-	ConditionReconciling = "Reconciling"
-
-	// ReasonProgressing surfaces when a spec was seen and is not in force everywhere yet.
-	ReasonProgressing = "Progressing"
-
-	// ReasonReleasing surfaces when an object is being deleted and watts are being given back first.
-	ReasonReleasing = "Releasing"
 )
 
 // WithinLimit says whether everything counted on a budget is under its limit.
@@ -140,10 +124,6 @@ const (
 	// ReasonSelectorClash surfaces when a pod's own nodeSelector or affinity rules the budget's nodes out.
 	ReasonSelectorClash = "SelectorClash"
 
-	// ReasonShortfall surfaces when the budget is over its limit with mining at its floor; nothing is
-	// admitted there.
-	ReasonShortfall = "Shortfall"
-
 	// ReasonMiningFirst surfaces when the watts are with a MinerPool of a higher priority, or under its
 	// spec.floorWatts.
 	ReasonMiningFirst = "MiningFirst"
@@ -173,10 +153,6 @@ const (
 	// hold.
 	ReasonAgentsUnheard = "AgentsUnheard"
 
-	// ReasonNodeLost surfaces when a mining pod's node is lost; another takes over once its lease has run
-	// out.
-	ReasonNodeLost = "NodeLost"
-
 	// ReasonDevicesUnreachable surfaces when devices don't answer; they count at their rated watts.
 	ReasonDevicesUnreachable = "DevicesUnreachable"
 
@@ -204,9 +180,6 @@ const (
 
 	// ReasonCurtailmentEvent surfaces when a CurtailmentEvent leaves less.
 	ReasonCurtailmentEvent = "CurtailmentEvent"
-
-	// ReasonHeadroom surfaces when watts are kept free for the next AI pods.
-	ReasonHeadroom = "Headroom"
 
 	// ReasonObserved surfaces when the pool is control: Observe, so that nothing is commanded.
 	ReasonObserved = "Observed"

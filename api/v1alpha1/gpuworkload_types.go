@@ -215,7 +215,7 @@ type GPUWorkloadPods struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",message="status.epoch never goes back: a newer operator leads",reason=FieldValueForbidden
 type GPUWorkloadStatus struct {
 	// conditions are Ready (governed), PowerReserved (False says why pods wait),
-	// and, only while true, Stalled and Reconciling.
+	// and Stalled only while true.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -249,7 +249,7 @@ type GPUWorkloadStatus struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	RequestedWatts *resource.Quantity `json:"requestedWatts,omitempty"`
 
-	// reservedWatts is what is held for it: reservations, and standby pods.
+	// reservedWatts is what is held for its pods by name. Watts kept free for standby pods are not in it.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString

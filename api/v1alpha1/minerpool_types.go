@@ -260,8 +260,7 @@ type MinerPoolDevices struct {
 // MinerPoolStatus says what a pool was found to be and how much it may draw.
 // +kubebuilder:validation:MinProperties=1
 type MinerPoolStatus struct {
-	// conditions are Ready, Reachable, Curtailed, and, only while true, Stalled
-	// and Reconciling.
+	// conditions are Ready, Reachable, Curtailed, and Stalled only while true.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -141,8 +141,7 @@ type PowerBudgetSpec struct {
 // metrics.
 // +kubebuilder:validation:MinProperties=1
 type PowerBudgetStatus struct {
-	// conditions are Ready, WithinLimit, and, only while true, Stalled and
-	// Reconciling.
+	// conditions are Ready, WithinLimit, and Stalled only while true.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -117,13 +117,7 @@ func (i *Issuer) Unconfirmed() (time.Time, bool) {
 // where no lease may be sent: the run has not reported under this epoch, is not confirmed, or has yet to
 // take up its first assignment: what it has not looked for can't be counted under a lease.
 func (i *Issuer) Grant(now time.Time, watts Watts, ttl, shedWithin time.Duration) (Lease, bool) {
-	if !i.heard || !i.confirmed || watts < 0 || ttl <= 0 {
-		return Lease{}, false
-	}
-	if i.seq == 0 && i.report.Generation < i.generation {
-		return Lease{}, false
-	}
-	if last, ok := i.Last(); ok && len(i.sent) >= maxUnseen && watts >= last {
+	if watts < 0 || ttl <= 0 || !i.may(watts) {
 		return Lease{}, false
 	}
 	if watts > i.carried {
@@ -135,6 +129,15 @@ func (i *Issuer) Grant(now time.Time, watts Watts, ttl, shedWithin time.Duration
 		Epoch: i.epoch, Run: i.run, Seq: i.seq,
 		Watts: watts, TTL: ttl, AsOf: i.report.AsOf, ShedWithin: shedWithin,
 	}, true
+}
+
+// may tells whether a lease of so many watts may be sent now.
+func (i *Issuer) may(watts Watts) bool {
+	if !i.heard || !i.confirmed || (i.seq == 0 && i.report.Generation < i.generation) {
+		return false
+	}
+	last, ok := i.Last()
+	return !ok || len(i.sent) < maxUnseen || watts < last
 }
 
 // Hold is what the ledger counts for this agent (L2): never less than the bound of its newest report,

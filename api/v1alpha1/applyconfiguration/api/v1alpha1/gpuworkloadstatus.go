@@ -17,7 +17,7 @@ import (
 // wait.
 type GPUWorkloadStatusApplyConfiguration struct {
 	// conditions are Ready (governed), PowerReserved (False says why pods wait),
-	// and, only while true, Stalled and Reconciling.
+	// and Stalled only while true.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the metadata.generation this status answers; -1 is
 	// "none yet".
@@ -30,7 +30,7 @@ type GPUWorkloadStatusApplyConfiguration struct {
 	// requestedWatts is what this workload's pods need together, waiting ones
 	// included.
 	RequestedWatts *resource.Quantity `json:"requestedWatts,omitempty"`
-	// reservedWatts is what is held for it: reservations, and standby pods.
+	// reservedWatts is what is held for its pods by name. Watts kept free for standby pods are not in it.
 	ReservedWatts *resource.Quantity `json:"reservedWatts,omitempty"`
 	// pods counts the pods by how far they are.
 	Pods *GPUWorkloadPodsApplyConfiguration `json:"pods,omitempty"`

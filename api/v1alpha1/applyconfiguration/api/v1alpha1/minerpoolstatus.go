@@ -15,8 +15,7 @@ import (
 //
 // MinerPoolStatus says what a pool was found to be and how much it may draw.
 type MinerPoolStatusApplyConfiguration struct {
-	// conditions are Ready, Reachable, Curtailed, and, only while true, Stalled
-	// and Reconciling.
+	// conditions are Ready, Reachable, Curtailed, and Stalled only while true.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the metadata.generation this status answers; -1 is
 	// "none yet".

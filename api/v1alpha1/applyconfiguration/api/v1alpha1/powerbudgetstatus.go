@@ -17,8 +17,7 @@ import (
 // PowerBudgetStatus says who has which watts, as decided; live watts are
 // metrics.
 type PowerBudgetStatusApplyConfiguration struct {
-	// conditions are Ready, WithinLimit, and, only while true, Stalled and
-	// Reconciling.
+	// conditions are Ready, WithinLimit, and Stalled only while true.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the metadata.generation this status answers; -1 is
 	// "none yet".
