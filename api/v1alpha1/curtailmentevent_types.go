@@ -78,8 +78,8 @@ type CurtailmentEventSpec struct {
 // CurtailmentEventStatus says how far the event is and what was delivered.
 // +kubebuilder:validation:MinProperties=1
 type CurtailmentEventStatus struct {
-	// conditions are Ready, Scheduled, Active, Met, Ended, and, only while true,
-	// Stalled and Reconciling.
+	// conditions are Ready, Scheduled, Active, Met, Ended, and Stalled only while
+	// true.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

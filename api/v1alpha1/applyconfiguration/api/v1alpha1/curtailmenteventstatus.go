@@ -17,8 +17,8 @@ import (
 //
 // CurtailmentEventStatus says how far the event is and what was delivered.
 type CurtailmentEventStatusApplyConfiguration struct {
-	// conditions are Ready, Scheduled, Active, Met, Ended, and, only while true,
-	// Stalled and Reconciling.
+	// conditions are Ready, Scheduled, Active, Met, Ended, and Stalled only while
+	// true.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the metadata.generation this status answers; -1 is
 	// "none yet".
