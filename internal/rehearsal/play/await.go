@@ -24,7 +24,8 @@ import (
 
 // await waits for a condition of the scenario.
 func (g *stage) await(ctx context.Context, a scenario.Await) error {
-	return g.waitFor(ctx, a.Timeout.D, func(ctx context.Context) error { return g.holds(ctx, a) })
+	since := g.clock.Now()
+	return g.waitFor(ctx, a.Timeout.D, func(ctx context.Context) error { return g.holds(ctx, a, since) })
 }
 
 // waitFor waits, and lets the status lines tell for what.
@@ -48,17 +49,18 @@ func (g *stage) tellWaiting(err error) {
 	}
 }
 
-// holds says what is still missing.
-func (g *stage) holds(ctx context.Context, a scenario.Await) error {
+// holds says what is still missing. Watts count only as measured after since: what came before may be from
+// a moment in which other things were true.
+func (g *stage) holds(ctx context.Context, a scenario.Await, since time.Time) error {
 	switch {
 	case a.Workload != "":
 		return g.workloadIs(a.Workload, a.Is)
 	case a.Pods != nil:
 		return g.podsAre(*a.Pods)
 	case a.MiningShare != nil:
-		return g.miningHas(*a.MiningShare)
+		return g.miningHas(*a.MiningShare, since)
 	case a.Draw != nil:
-		return g.drawIs(*a.Draw)
+		return g.drawIs(*a.Draw, since)
 	case a.Condition != nil:
 		return g.conditionIs(ctx, *a.Condition)
 	case a.Gone != nil:
@@ -126,10 +128,19 @@ func inPhase(p *corev1.Pod, phase string) bool {
 	return string(p.Status.Phase) == phase
 }
 
-func (g *stage) miningHas(percent float64) error {
+// lastSince is the newest sample, where it was taken after since.
+func (g *stage) lastSince(since time.Time) (meter.Sample, error) {
 	sample, there := g.readings.last()
-	if !there {
-		return errors.New("there is no sample yet")
+	if !there || !sample.At.After(since) {
+		return meter.Sample{}, errors.New("the meter took no sample since")
+	}
+	return sample, nil
+}
+
+func (g *stage) miningHas(percent float64, since time.Time) error {
+	sample, err := g.lastSince(since)
+	if err != nil {
+		return err
 	}
 	left := judge.Share(sample, g.observer.configured(), g.machines.canDraw())
 	if mining := float64(sample.Roots().Mining); mining < percent/100*left {
@@ -138,10 +149,10 @@ func (g *stage) miningHas(percent float64) error {
 	return nil
 }
 
-func (g *stage) drawIs(want scenario.Draw) error {
-	sample, there := g.readings.last()
-	if !there {
-		return errors.New("there is no sample yet")
+func (g *stage) drawIs(want scenario.Draw, since time.Time) error {
+	sample, err := g.lastSince(since)
+	if err != nil {
+		return err
 	}
 	r, known := sample.Budgets[want.Budget]
 	switch {

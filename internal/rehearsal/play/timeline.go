@@ -63,26 +63,39 @@ func (g *stage) sleepUntil(ctx context.Context, t time.Time) error {
 }
 
 func (g *stage) fire(ctx context.Context, i int, step scenario.Step, h *history) {
-	now := g.clock.Now()
 	label := labelOf(step)
-	done := judge.Step{At: now, Label: label, Quiet: step.Note != "" || step.Await != nil}
+	if step.Await != nil {
+		g.fireAwait(ctx, i, step, h)
+		return
+	}
+	now := g.clock.Now()
+	done := judge.Step{At: now, Label: label, Quiet: step.Note != ""}
 	if step.Within != nil {
 		done.Within = step.Within.D
 	}
 	h.steps = append(h.steps, done)
-	if step.Await == nil || step.Label != "" {
-		h.marks = append(h.marks, report.Mark{At: now, Label: label})
-	}
+	h.marks = append(h.marks, report.Mark{At: now, Label: label})
 	g.happened(label)
-	limited := ctx
-	if step.Await == nil {
-		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, 20*time.Second)
-		defer cancel()
-	}
+	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
 	if err := g.act(limited, step); err != nil && ctx.Err() == nil {
 		g.fail("timeline[%d] (%s): %v", i, label, err)
 		g.happened("that failed: " + err.Error())
+	}
+}
+
+// fireAwait marks what was awaited when it has come true.
+func (g *stage) fireAwait(ctx context.Context, i int, step scenario.Step, h *history) {
+	if err := g.await(ctx, *step.Await); err != nil {
+		if ctx.Err() == nil {
+			g.fail("timeline[%d] (%s): %v", i, labelOf(step), err)
+			g.happened("awaited in vain: " + err.Error())
+		}
+		return
+	}
+	if step.Label != "" {
+		h.marks = append(h.marks, report.Mark{At: g.clock.Now(), Label: step.Label})
+		g.happened(step.Label)
 	}
 }
 
@@ -101,8 +114,6 @@ func (g *stage) act(ctx context.Context, step scenario.Step) error {
 		return g.machines.persona(ctx, *step.Persona, g.clock.Now())
 	case "reboot":
 		return g.machines.reboot(ctx, *step.Reboot)
-	case "await":
-		return g.await(ctx, *step.Await)
 	case "kill", "pause", "resume", "start":
 		return g.disturb(step)
 	}

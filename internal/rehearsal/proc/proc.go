@@ -153,7 +153,7 @@ var spawner = sync.OnceValue(func() chan func() {
 })
 
 // ahead is the niceness of what goes ahead.
-const ahead = -5
+const ahead = -15
 
 // spawn starts a command. Children inherit the niceness of the thread that starts them.
 func spawn(cmd *exec.Cmd, first bool) error {
