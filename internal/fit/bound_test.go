@@ -96,6 +96,7 @@ func TestBoundOfWrites(t *testing.T) {
 		return func(d *Device, at time.Duration) { d.Write(at, s) }
 	}
 	nothing := func(*Device, time.Duration) {}
+	slow := with(s21, func(t *Traits) { t.Trim.Worst = 60 * sec })
 	cases := map[string]struct {
 		traits Traits
 		from   Setting
@@ -122,6 +123,47 @@ func TestBoundOfWrites(t *testing.T) {
 			{5 * sec, write(sleep), 3675},
 			{16 * sec, reads(Sleeping, 30, 0), 3675},
 			{61 * sec, reads(Sleeping, 30, 0), 30},
+		}},
+		"a wake seen in effect does not": {s21, sleep, []step{
+			{0, write(at(3500)), 3675},
+			{20 * sec, reads(Hashing, 3200, 3500), 3675},
+			{21 * sec, write(sleep), 3675},
+			{32 * sec, reads(Sleeping, 30, 0), 30},
+		}},
+		"a wake half seen does": {s21, sleep, []step{
+			{0, write(at(3500)), 3675},
+			{20 * sec, reads(Hashing, 3000, 3500), 3675},
+			{21 * sec, write(sleep), 3675},
+			{32 * sec, reads(Sleeping, 30, 0), 3675},
+		}},
+		"a shed seen in effect counts all the same": {s21, at(3500), []step{
+			{0, write(at(2000)), 3500},
+			{10 * sec, reads(Hashing, 2000, 2000), 3500},
+			{11 * sec, write(sleep), 3500},
+			{20 * sec, reads(Sleeping, 30, 0), 3500},
+			{21 * sec, reads(Sleeping, 30, 0), 30},
+		}},
+		"nor does one seen early": {slow, at(3500), []step{
+			{0, write(at(2000)), 3500},
+			{10 * sec, reads(Hashing, 2000, 2000), 3500},
+			{11 * sec, write(sleep), 3500},
+			{21 * sec, reads(Sleeping, 30, 0), 2000},
+			{60 * sec, reads(Sleeping, 30, 0), 30},
+		}},
+		"from a state that may need a wake": {s21, at(2000), []step{
+			{0, reads(Unknown, 1500, 1500), 1500},
+			{sec, write(at(3000)), 3000},
+			{22 * sec, reads(Hashing, 1500, 1500), 3000},
+			{61 * sec, reads(Hashing, 1500, 1500), 1500},
+		}},
+		"starts towards more than told": {s21, sleep, []step{
+			{0, write(at(2000)), 2100},
+			{5 * sec, reads(Starting, 500, 3500), 3675},
+		}},
+		"a reading of before the write": {s21, sleep, []step{
+			{0, write(at(2000)), 2100},
+			{59 * sec, reads(Starting, 500, 2000), 2100},
+			{61 * sec, write(sleep), 2100},
 		}},
 		"what was refused did not happen": {s21, at(2000), []step{
 			{0, write(at(3000)), 3000},
@@ -216,5 +258,23 @@ func TestOvershootIsLearned(t *testing.T) {
 	d.Write(start+6*sec, at(3030))
 	if got := d.Bound(start + 6*sec); got < 3130 || got > 3133 {
 		t.Errorf("bound %d W in flight to 3030 W, want 3030 W and a thirtieth", got)
+	}
+}
+
+// Asleep, a device is expected back at the most it was measured at, which is forgotten slowly.
+func TestResidualIsRemembered(t *testing.T) {
+	d := device("d", s21, sleep)
+	d.Saw(metered(start+5*sec, Sleeping, 45, 0))
+	d.Saw(metered(start+10*sec, Sleeping, 30, 0))
+	if b, f := d.Bound(start+10*sec), d.Floor(start+10*sec); b != 30 || f != 45 {
+		t.Errorf("bound %d W, floor %d W, want 30 W and 45 W", b, f)
+	}
+	now := start + 10*sec
+	for range 400 {
+		now += Poll
+		d.Saw(metered(now, Sleeping, 30, 0))
+	}
+	if f := d.Floor(now); f != 31 {
+		t.Errorf("floor %d W half an hour later", f)
 	}
 }

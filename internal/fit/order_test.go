@@ -94,6 +94,60 @@ func TestRests(t *testing.T) {
 	}
 }
 
+// Watts that come and go are not given away when they are gone: a bound that flutters counts at its usual
+// with its flutter, and what a write moved is no flutter.
+func TestFlutter(t *testing.T) {
+	a, b := device("a", plain, on), device("b", plain, sleep)
+	all, now := []*Device{a, b}, start
+	for i := range 40 {
+		now += Poll
+		a.Saw(metered(now, Hashing, 2990+Watts(i%2)*40, 0))
+		b.readsAt(now, sleep)
+	}
+	a.Saw(metered(now+Poll, Hashing, 2990, 0))
+	b.readsAt(now+Poll, sleep)
+	if orders := Fit(all, 2990+3150, 0, now+Poll); len(orders) > 0 {
+		t.Errorf("raised into flutter: %v", told(orders))
+	}
+	if orders := Fit(all, 3040+3150, 0, now+Poll); len(orders) != 1 {
+		t.Error("not raised with room for flutter")
+	}
+
+	c := device("c", s21, at(2100))
+	c.SetPrior(at(2100))
+	c.Write(start, at(2040))
+	c.readsAt(start+21*sec, at(2040))
+	b = device("b", plain, sleep).readsAt(start+21*sec, sleep)
+	if diff := cmp.Diff([]string{"b mode:"}, told(Fit([]*Device{b, c}, 2041+3150, 0, start+21*sec))); diff != "" {
+		t.Errorf("after a write (-want +got):\n%s", diff)
+	}
+}
+
+// A machine that lost a board is the first to sleep; a little less hash rate is noise.
+func TestHealth(t *testing.T) {
+	cases := map[string]struct {
+		ths  float64
+		want string
+	}{
+		"noise":        {196, "b Sleep"},
+		"a board lost": {133, "a Sleep"},
+	}
+	for name, c := range cases {
+		a, b := device("a", s21, at(3500)), device("b", s21, at(3500))
+		now := start
+		for range 60 {
+			now += Poll
+			r := shows(a, now, at(3500))
+			r.THs = c.ths
+			a.Saw(r)
+			b.readsAt(now, at(3500))
+		}
+		if diff := cmp.Diff([]string{c.want}, told(Fit([]*Device{a, b}, 3540, 0, now))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // Orders to a device that does not answer are spaced.
 func TestBlindOrders(t *testing.T) {
 	d := device("d", s21, at(3500))
@@ -104,6 +158,10 @@ func TestBlindOrders(t *testing.T) {
 	give(Fit(all, 0, 0, start), start)
 	if !d.blind {
 		t.Fatal("not told")
+	}
+	live := device("e", s21, at(3500))
+	if diff := cmp.Diff([]string{"e Sleep"}, told(Fit([]*Device{d, live}, 3600, 0, start+sec))); diff != "" {
+		t.Errorf("it is not counted on (-want +got):\n%s", diff)
 	}
 	for after, want := range map[time.Duration]int{sec: 0, 59 * sec: 0, 60 * sec: 1} {
 		if got := len(Fit(all, 0, 0, start+after)); got != want {

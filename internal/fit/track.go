@@ -124,7 +124,7 @@ func (d *Device) Saw(r Reading) {
 	if d.unsettled() {
 		return
 	}
-	d.held, d.blind = 0, false
+	d.held = 0
 	d.writes = pending(d.writes, r.At)
 	moved := d.commanded && !d.judged
 	d.judge(r)

@@ -72,6 +72,21 @@ func TestOthersInItsPlace(t *testing.T) {
 	}
 }
 
+// Nor is a retry counted on while it is in flight.
+func TestRetryInFlight(t *testing.T) {
+	d := device("d", poor, at(3500))
+	o, p := device("o", lux, in(lux, 2)), device("p", plain, on)
+	all := []*Device{d, o, p}
+	d.Write(start, sleep)
+	d.readsAt(start+11*sec, at(3500))
+	d.Write(start+22*sec, sleep)
+	o.readsAt(start+23*sec, in(lux, 2))
+	p.readsAt(start+23*sec, on)
+	if diff := cmp.Diff([]string{"p Sleep"}, told(Fit(all, 6600, 0, start+23*sec))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // A device that obeyed and is then read hashing is told again at once, expected to obey, and named.
 func TestRebootedHot(t *testing.T) {
 	d, other := device("d", s21, at(3500)), device("o", lux, in(lux, 2))
@@ -101,14 +116,20 @@ func TestRebootedHot(t *testing.T) {
 	}
 }
 
-// A device read above its target is told it again.
+// A device read above its target, or with another one above it, is told it again.
 func TestTargetIsReasserted(t *testing.T) {
-	d := device("d", s21, at(3500))
-	d.Write(start, at(2500))
-	d.readsAt(start+21*sec, at(2500))
-	d.readsAt(start+25*sec, at(3500))
-	if diff := cmp.Diff([]string{"d 2500W"}, told(Fit([]*Device{d}, 2600, 0, start+25*sec))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for name, r := range map[string]Reading{
+		"both":   metered(start+25*sec, Hashing, 3500, 3500),
+		"target": metered(start+25*sec, Hashing, 2500, 3500),
+		"watts":  metered(start+25*sec, Hashing, 3500, 2500),
+	} {
+		d := device("d", s21, at(3500))
+		d.Write(start, at(2500))
+		d.readsAt(start+21*sec, at(2500))
+		d.Saw(r)
+		if diff := cmp.Diff([]string{"d 2500W"}, told(Fit([]*Device{d}, 2600, 0, start+25*sec))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
@@ -164,6 +185,14 @@ func TestOversleeps(t *testing.T) {
 	if c, curve := d.Condition(now), Curve([]*Device{d}, now); c != IsStuck || len(curve) != 1 {
 		t.Errorf("condition %s, curve %v", c, curve)
 	}
+	d.Write(now, sleep)
+	now += 61 * sec
+	d.readsAt(now, sleep)
+	if c := d.Condition(now); c != IsStuck {
+		t.Errorf("condition %s once told to sleep", c)
+	}
+	d.Write(now, at(3500))
+	now += 61 * sec
 	d.readsAt(now, at(3500))
 	if c, curve := d.Condition(now), Curve([]*Device{d}, now); c != IsHashing || len(curve) < 2 {
 		t.Errorf("awake: condition %s, curve %v", c, curve)
@@ -237,5 +266,30 @@ func TestRestartBudget(t *testing.T) {
 	d.readsAt(start+600*sec, sleep)
 	if orders := Fit(all, 4000, 0, start+600*sec); len(orders) != 1 {
 		t.Error("not woken when the budget was there again")
+	}
+}
+
+// A device that takes long to start is not taken for one that does not follow.
+func TestSlowStart(t *testing.T) {
+	d := device("d", s21, sleep)
+	d.Write(start, at(2000))
+	d.Saw(metered(start+61*sec, Starting, 500, 2000))
+	d.readsAt(start+65*sec, at(2000))
+	if diff := cmp.Diff([]string{"d 3500W"}, told(Fit([]*Device{d}, 3600, 0, start+65*sec))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A device that failed and was put to sleep for it is left asleep for a while.
+func TestFailedRests(t *testing.T) {
+	d := device("d", s21, at(3500))
+	d.Saw(metered(start, Failed, 100, 3500))
+	d.Write(start, sleep)
+	for i, want := range []int{0, 1} {
+		now := start + failedRest - sec + time.Duration(i)*sec
+		d.readsAt(now, sleep)
+		if got := Fit([]*Device{d}, 4000, 0, now); len(got) != want {
+			t.Errorf("%v: %v", now-start, told(got))
+		}
 	}
 }
