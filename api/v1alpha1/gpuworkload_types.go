@@ -249,7 +249,8 @@ type GPUWorkloadStatus struct {
 	// +kubebuilder:validation:Pattern=`^[0-9]{1,13}(\.[0-9]{1,9})?[kMGT]?$`
 	RequestedWatts *resource.Quantity `json:"requestedWatts,omitempty"`
 
-	// reservedWatts is what is held for its pods by name. Watts kept free for standby pods are not in it.
+	// reservedWatts is what is held for its pods by name. Watts kept free for
+	// standby pods are not in it.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString

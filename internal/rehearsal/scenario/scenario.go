@@ -94,7 +94,7 @@ type Operator struct {
 
 // Startup is what must be so before time 0.
 type Startup struct {
-	// MiningSharePercent that mining must have reached; 95 if left out, 0 waits for none.
+	// MiningSharePercent that mining must have reached; 90 if left out, 0 waits for none.
 	MiningSharePercent *float64 `json:"miningSharePercent,omitempty"`
 	// Timeout for all of it; 3 minutes if left out.
 	Timeout Duration `json:"timeout,omitzero"`
@@ -242,7 +242,7 @@ type Judge struct {
 // Figures that apply where a file leaves them out.
 const (
 	defaultMiningNodes    = 2
-	defaultStartupShare   = 95
+	defaultStartupShare   = 90
 	defaultStartupTimeout = 3 * time.Minute
 	defaultAwaitTimeout   = time.Minute
 	defaultRampSeconds    = 20

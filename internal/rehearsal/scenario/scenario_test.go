@@ -47,7 +47,7 @@ timeline:
 		s.Timeline[0].At.D, s.Timeline[0].Scale.Kind, s.Timeline[1].At.D, s.Timeline[1].Await.Is, s.Timeline[1].Await.Timeout.D,
 	}
 	want := []any{
-		int64(1275), int64(20000), 2, 1, 95.0, true, 20.0,
+		int64(1275), int64(20000), 2, 1, 90.0, true, 20.0,
 		90 * time.Second, "Deployment", 95 * time.Second, "Running", time.Minute,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

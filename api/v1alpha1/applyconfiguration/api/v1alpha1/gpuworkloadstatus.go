@@ -30,7 +30,8 @@ type GPUWorkloadStatusApplyConfiguration struct {
 	// requestedWatts is what this workload's pods need together, waiting ones
 	// included.
 	RequestedWatts *resource.Quantity `json:"requestedWatts,omitempty"`
-	// reservedWatts is what is held for its pods by name. Watts kept free for standby pods are not in it.
+	// reservedWatts is what is held for its pods by name. Watts kept free for
+	// standby pods are not in it.
 	ReservedWatts *resource.Quantity `json:"reservedWatts,omitempty"`
 	// pods counts the pods by how far they are.
 	Pods *GPUWorkloadPodsApplyConfiguration `json:"pods,omitempty"`
