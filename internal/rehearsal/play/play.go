@@ -92,7 +92,9 @@ func (g *stage) awaitStart(ctx context.Context) error {
 	deadline := g.clock.Now().Add(start.Timeout.D)
 	waits := []func(context.Context) error{g.operatorLeads, g.agentsRun}
 	if *start.MiningSharePercent > 0 && len(g.s.Fleet.Groups) > 0 {
-		waits = append(waits, func(context.Context) error { return g.miningHas(*start.MiningSharePercent, g.clock.Now().Add(-time.Second)) })
+		waits = append(waits, func(context.Context) error {
+			return g.miningHas(*start.MiningSharePercent, g.clock.Now().Add(-time.Second))
+		})
 	}
 	for _, wait := range waits {
 		if err := g.waitFor(ctx, deadline.Sub(g.clock.Now()), wait); err != nil {

@@ -1,0 +1,108 @@
+package play
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/judge"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/scenario"
+)
+
+func TestHealthyMachinesAreCounted(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := new(strings.Builder)
+		_ = r.Write(body)
+		asked = append(asked, r.URL.Path)
+		switch {
+		case strings.Contains(body.String(), `"persona":"dark"`):
+			w.Write([]byte(`{"changed":[{"group":"a","from":"good","to":"dark"},{"group":"a","from":"deaf","to":"dark"},{"group":"a","from":"late","to":"dark"}]}`))
+		case strings.Contains(body.String(), `"persona":"good"`):
+			w.Write([]byte(`{"changed":[{"group":"a","from":"dark","to":"good"}]}`))
+		default:
+			http.Error(w, "no such group", http.StatusBadRequest)
+		}
+	}))
+	defer server.Close()
+	groups := []scenario.FleetGroup{
+		{Name: "a", Count: 10, Model: "S21", Budget: "hall", Personas: map[string]int{"deaf": 2, "late": 1}},
+		{Name: "b", Count: 1, Model: "S21 XP", Budget: "row"},
+	}
+	m := newMachines(server.URL, groups, at(0))
+	if err := m.persona(t.Context(), scenario.Persona{Group: "a", Count: 3, Persona: "dark"}, at(5)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.persona(t.Context(), scenario.Persona{Group: "a", Count: 1, Persona: "good"}, at(9)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.reboot(t.Context(), scenario.Reboot{Group: "z"}); err == nil || !strings.Contains(err.Error(), "no such group") {
+		t.Errorf("got %v", err)
+	}
+	want := []judge.FleetAt{
+		{At: at(0), Watts: map[string]int64{"hall": 8 * 3500, "row": 3645}},
+		{At: at(5), Watts: map[string]int64{"hall": 6 * 3500, "row": 3645}},
+		{At: at(9), Watts: map[string]int64{"hall": 7 * 3500, "row": 3645}},
+	}
+	if diff := cmp.Diff(want, m.seen()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"/persona", "/persona", "/reboot"}, asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPoolsFollowMovedPorts(t *testing.T) {
+	objects, err := scenario.Parse(`
+{apiVersion: a/v1, kind: MinerPool, metadata: {name: a}, spec: {devices: {addresses: [x]}}}
+---
+{apiVersion: a/v1, kind: MinerPool, metadata: {name: b}, spec: {devices: {ports: [{firmware: BraiinsOS, port: 81}]}}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: c}}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := movePorts(objects, map[string]int{"BraiinsOS": 8080}); err != nil {
+		t.Fatal(err)
+	}
+	devices := func(i int) any { return objects[i].Object["spec"].(map[string]any)["devices"] }
+	want := map[string]any{"addresses": []any{"x"}, "ports": []any{map[string]any{"firmware": "BraiinsOS", "port": int64(8080)}}}
+	if diff := cmp.Diff(want, devices(0)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]any{"ports": []any{map[string]any{"firmware": "BraiinsOS", "port": int64(81)}}}, devices(1)); diff != "" {
+		t.Errorf("a port of the site's own was changed: %s", diff)
+	}
+	if _, has := objects[2].Object["spec"]; has {
+		t.Error("a Secret was changed")
+	}
+}
+
+func TestATakenAddressIsNamed(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.91.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	groups := []scenario.FleetGroup{
+		{Name: "free", Count: 1, Firmware: "LuxOS", FirstAddress: "127.91.0.2", Ports: map[string]int{"LuxOS": port}},
+		{Name: "taken", Count: 1, Firmware: "LuxOS", FirstAddress: "127.91.0.1", Ports: map[string]int{"LuxOS": port}},
+	}
+	_, err = choosePorts(groups)
+	if err == nil || !strings.HasPrefix(err.Error(), "fleet.groups[1].firstAddress: 127.91.0.1 port ") || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got %v", err)
+	}
+	if moved, err := choosePorts(groups[:1]); err != nil || len(moved) != 0 {
+		t.Errorf("a free port was moved: %v, %v", moved, err)
+	}
+	if firstFree(netip.MustParseAddr("127.91.0.3")) == 0 {
+		t.Error("there is no port to move to")
+	}
+}
