@@ -22,9 +22,9 @@ func TestHealthyMachinesAreCounted(t *testing.T) {
 		asked = append(asked, r.URL.Path)
 		switch {
 		case strings.Contains(body.String(), `"persona":"dark"`):
-			w.Write([]byte(`{"changed":[{"group":"a","from":"good","to":"dark"},{"group":"a","from":"deaf","to":"dark"},{"group":"a","from":"late","to":"dark"}]}`))
+			_, _ = w.Write([]byte(`{"changed":[{"group":"a","from":"good","to":"dark"},{"group":"a","from":"deaf","to":"dark"},{"group":"a","from":"late","to":"dark"}]}`))
 		case strings.Contains(body.String(), `"persona":"good"`):
-			w.Write([]byte(`{"changed":[{"group":"a","from":"dark","to":"good"}]}`))
+			_, _ = w.Write([]byte(`{"changed":[{"group":"a","from":"dark","to":"good"}]}`))
 		default:
 			http.Error(w, "no such group", http.StatusBadRequest)
 		}
