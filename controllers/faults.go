@@ -41,16 +41,23 @@ func budgetFault(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget)
 func sameNodes(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget) (reason, message string) {
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		o := byName[name]
-		if o == b || len(b.Spec.NodeSelector) == 0 || len(o.Spec.NodeSelector) == 0 || isUnder(byName, b, name) || isUnder(byName, o, b.Name) {
-			continue
+		if len(b.Spec.NodeSelector) == 0 || len(o.Spec.NodeSelector) == 0 || isUnder(byName, b, name) || isUnder(byName, o, b.Name) {
+			continue // itself, above or below, or no nodes
 		}
-		first := o.CreationTimestamp.Before(&b.CreationTimestamp) || (o.CreationTimestamp.Equal(&b.CreationTimestamp) && o.Name < b.Name)
-		if first && maps.Equal(pinOf(byName, o), pinOf(byName, b)) {
+		if elder(o, b) && maps.Equal(pinOf(byName, o), pinOf(byName, b)) {
 			return powerv1.ReasonSelectorOverlap, fmt.Sprintf(
 				"spec.nodeSelector chooses the same nodes as PowerBudget %s, which is neither above nor below; narrow one of the two", o.Name)
 		}
 	}
 	return "", ""
+}
+
+// elder orders budgets by age, then by name.
+func elder(a, b *powerv1.PowerBudget) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.Name < b.Name
 }
 
 // overlapsOther names an older pool that has an address of this one; empty where none has. The older pool

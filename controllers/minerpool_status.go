@@ -67,19 +67,25 @@ func asleep(s *poolSnapshot) bool {
 	return f.known && f.agents > 0 && f.agents >= len(s.shards) && len(f.unheard) == 0 && f.counts.Sleeping == f.counts.Total
 }
 
+// showDevices writes what the pool's agents count and were given.
+func showDevices(st *powerv1.MinerPoolStatus, f poolFacts) {
+	if !f.known {
+		return
+	}
+	st.LeasedWatts = quantity(f.leased)
+	total, hashing, sleeping := int32(f.counts.Total), int32(f.counts.Hashing), int32(f.counts.Sleeping)
+	unreachable, stuck := int32(f.counts.Unreachable), int32(f.counts.Stuck)
+	st.Devices = &powerv1.MinerPoolDevices{
+		Total: &total, Hashing: &hashing, Sleeping: &sleeping, Unreachable: &unreachable, Stuck: &stuck,
+	}
+}
+
 func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapshot, now time.Time) {
 	st.ObservedGeneration = p.Generation
 	agents := int32(len(s.shards))
 	st.Agents = &agents
 	f := s.facts
-	if f.known {
-		st.LeasedWatts = quantity(f.leased)
-		total, hashing, sleeping := int32(f.counts.Total), int32(f.counts.Hashing), int32(f.counts.Sleeping)
-		unreachable, stuck := int32(f.counts.Unreachable), int32(f.counts.Stuck)
-		st.Devices = &powerv1.MinerPoolDevices{
-			Total: &total, Hashing: &hashing, Sleeping: &sleeping, Unreachable: &unreachable, Stuck: &stuck,
-		}
-	}
+	showDevices(st, f)
 	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
 		meta.SetStatusCondition(&st.Conditions, metav1.Condition{
 			Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: p.Generation,

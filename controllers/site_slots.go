@@ -1,0 +1,119 @@
+package controllers
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/lease"
+)
+
+// slotsOf is the addresses of one pool by slot.
+type slotsOf struct {
+	pool   *powerv1.MinerPool
+	shards [][]string
+}
+
+// slots splits every pool that may be minded into slots.
+func (s *snapshot) slots() map[types.NamespacedName]slotsOf {
+	out := map[types.NamespacedName]slotsOf{}
+	for i := range s.pools {
+		p := &s.pools[i]
+		key := client.ObjectKeyFromObject(p)
+		spans, err := parseSpans(p.Spec.Devices.Addresses)
+		if err != nil || overlapsOther(s.pools, p) != "" {
+			// A faulty edit leaves the agents what they mind: nobody is cut off, and nobody else gets it.
+			if last, ok := s.lastShards[key]; ok {
+				out[key] = slotsOf{p, last}
+			}
+			continue
+		}
+		per := int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent))
+		out[key] = slotsOf{p, shards(spans, per)}
+		s.lastShards[key] = out[key].shards
+	}
+	return out
+}
+
+// peersOf lists the slots of every pool with what each is to mind, and answers how many agents each pool
+// should have.
+func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[string]int) {
+	expected = map[string]int{}
+	byPool := s.slots()
+	pods := s.agentPods(byPool)
+	for i := range s.pools {
+		key := client.ObjectKeyFromObject(&s.pools[i])
+		of, ok := byPool[key]
+		if !ok {
+			continue
+		}
+		expected[key.String()] = len(of.shards)
+		for n := range of.shards {
+			name := key.Name + "-" + strconv.Itoa(n)
+			p := peerOf(name, key, assignmentOf(of.pool, of.shards[n]), pods[key.Namespace+"/"+name])
+			p.assignment.PriorSettings = priors[p.key]
+			s.peers = append(s.peers, p)
+		}
+	}
+	return expected
+}
+
+// agentPods finds the pods of slots. One whose slot is gone is a peer all the same: it lets its devices
+// go, and is remembered until it is gone too.
+func (s *snapshot) agentPods(byPool map[types.NamespacedName]slotsOf) map[string]*corev1.Pod {
+	pods := map[string]*corev1.Pod{}
+	for i := range s.pods {
+		pod := &s.pods[i]
+		key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
+		of, ok := byPool[key]
+		n, numbered := ordinal(pod)
+		if !ok || !numbered || !s.isAgent(pod, of.pool) {
+			continue
+		}
+		if n >= len(of.shards) {
+			s.peers = append(s.peers, peerOf(pod.Name, key, assignmentOf(of.pool, nil), pod))
+		}
+		pods[pod.Namespace+"/"+pod.Name] = pod
+	}
+	return pods
+}
+
+// isAgent tells whether a pod is one of the pool's agents. Labels alone prove nothing: anybody may set
+// them on a pod of their own.
+func (s *snapshot) isAgent(pod *corev1.Pod, pool *powerv1.MinerPool) bool {
+	ref := metav1.GetControllerOf(pod)
+	return ref != nil && ref.Kind == "StatefulSet" && s.poolOf[ref.UID] == pool.UID
+}
+
+// peerOf is one slot of a pool, with its pod where there is one.
+func peerOf(name string, pool types.NamespacedName, a lease.Assignment, pod *corev1.Pod) peer {
+	p := peer{key: pool.Namespace + "/" + name, pool: pool, assignment: a}
+	if pod != nil {
+		p.podUID = pod.UID
+		// A pod that is being deleted gets no more leases: another may follow it once they have run out (L9).
+		if running(pod) && pod.DeletionTimestamp == nil {
+			p.ip = pod.Status.PodIP
+		}
+	}
+	return p
+}
+
+func assignmentOf(p *powerv1.MinerPool, ranges []string) lease.Assignment {
+	a := lease.Assignment{
+		Ranges:             ranges,
+		Firmware:           string(powerv1.OrZero(p.Spec.Devices.Firmware, powerv1.DefaultFirmware)),
+		Observe:            p.Spec.Control == powerv1.ControlObserve,
+		UncertaintyPercent: int(powerv1.Or(p.Spec.UncertaintyPercent, powerv1.DefaultUncertaintyPercent)),
+	}
+	for _, m := range p.Spec.Devices.Ports {
+		if a.Ports == nil {
+			a.Ports = map[string]int{}
+		}
+		a.Ports[string(m.Firmware)] = int(m.Port)
+	}
+	return a
+}
