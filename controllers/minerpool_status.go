@@ -111,13 +111,19 @@ func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapsh
 	default:
 		set(powerv1.ConditionReady, metav1.ConditionTrue, powerv1.ReasonReady, "every mining pod reports and is leased watts")
 	}
-	if f.known {
-		status, reason, message := reachable(p, s, now)
-		set(powerv1.ConditionReachable, status, reason, message)
-		status, reason, message = curtailed(p, f)
-		set(powerv1.ConditionCurtailed, status, reason, message)
-	}
+	showPower(p, s, now, set)
 	sortConditions(st.Conditions)
+}
+
+// showPower sets the conditions about the pool's watts, once the site was decided.
+func showPower(p *powerv1.MinerPool, s *poolSnapshot, now time.Time, set func(string, metav1.ConditionStatus, string, string)) {
+	if !s.facts.known {
+		return
+	}
+	status, reason, message := reachable(p, s, now)
+	set(powerv1.ConditionReachable, status, reason, message)
+	status, reason, message = curtailed(p, s.facts)
+	set(powerv1.ConditionCurtailed, status, reason, message)
 }
 
 // reachable says what of a pool counts without being seen, most serious first.
