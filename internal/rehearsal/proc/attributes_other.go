@@ -7,3 +7,5 @@ import "syscall"
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+func goAhead() (back func()) { return func() {} }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Spec is what to run.
@@ -25,7 +27,8 @@ type Spec struct {
 	// LogPath takes stderr, and stdout where Stdout is nil; appended to.
 	LogPath string
 	Stdout  io.Writer
-	// Ahead of everything else on a busy machine, where privileges allow it: for what measures.
+	// Ahead of everything else on a busy machine, where privileges allow it: for what measures, and for
+	// what is hardware and waits for nobody's CPU.
 	Ahead bool
 }
 
@@ -39,7 +42,7 @@ type Exit struct {
 // String says it in words.
 func (e Exit) String() string {
 	if e.Signal != 0 {
-		return "killed by " + e.Signal.String()
+		return "ended by " + unix.SignalName(e.Signal)
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
 }
@@ -152,17 +155,12 @@ var spawner = sync.OnceValue(func() chan func() {
 	return work
 })
 
-// ahead is the niceness of what goes ahead.
-const ahead = -15
-
-// spawn starts a command. Children inherit the niceness of the thread that starts them.
+// spawn starts a command. Children inherit how the thread that starts them is scheduled.
 func spawn(cmd *exec.Cmd, first bool) error {
 	result := make(chan error)
 	spawner() <- func() {
-		// The kernel answers 20 less the niceness.
-		was, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
-		if first && err == nil && syscall.Setpriority(syscall.PRIO_PROCESS, 0, ahead) == nil {
-			defer func() { _ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 20-was) }()
+		if first {
+			defer goAhead()()
 		}
 		result <- cmd.Start()
 	}
