@@ -31,10 +31,12 @@ type Run struct {
 	Rules    scenario.Judge
 }
 
-// Budget is what a PowerBudget keeps free on purpose.
+// Budget is what is kept free on purpose: by a PowerBudget, and by its pools on top of estimated watts.
 type Budget struct {
 	MarginPercent float64
 	HeadroomWatts int64
+	// UncertaintyPercent is the least of the pools that this budget itself feeds; nil where it feeds none.
+	UncertaintyPercent *float64
 }
 
 // FleetAt is what healthy machines can draw, by the budget that feeds them, from At on.
@@ -78,7 +80,8 @@ func Judge(run Run) Report {
 	r := Report{
 		Scenario: run.Scenario, StartedAt: run.Zero.UTC().Truncate(time.Millisecond), DurationSeconds: round(run.End.Sub(run.Zero).Seconds()),
 		Failures: append([]string{}, run.Failures...), Handovers: []Handover{}, Curtailments: []Curtailment{},
-		Samples: len(run.Samples), MissingSamples: s.missing, LimitWatts: s.limit, PeakWatts: s.peak, Budgets: s.extents,
+		Samples: len(run.Samples), MissingSamples: s.missing, SampleGapSeconds: round(s.gap.Seconds()),
+		 LimitWatts: s.limit, PeakWatts: s.peak, Budgets: s.extents,
 	}
 	s.over(&r)
 	s.share(&r)
@@ -116,7 +119,11 @@ func (c check) samples(run Run, s *series) {
 	if most := *c.rules.MissingSamplesPercentMax; float64(missing) > most/100*float64(total) {
 		c.fail("%d of %d samples are missing, more than %g %% (the first: %s)", missing, total, most, s.firstMissing)
 	}
-	if gap := run.End.Sub(s.lastAt); gap > time.Second {
+	longest := time.Duration(*c.rules.SampleGapSecondsMax * float64(time.Second))
+	if s.gap > longest {
+		c.fail("nobody measured for %.1f s from %.0f s on, more than %g s", s.gap.Seconds(), s.gapAt.Sub(run.Zero).Seconds(), longest.Seconds())
+	}
+	if gap := run.End.Sub(s.lastAt); gap > longest {
 		c.fail("the meter's last sample is %.1f s older than the end", gap.Seconds())
 	}
 }

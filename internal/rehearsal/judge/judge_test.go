@@ -58,7 +58,7 @@ func (w world) run() Run {
 }
 
 func rules() scenario.Judge {
-	return scenario.Judge{AllWorkloadsStarted: new(true), MissingSamplesPercentMax: new(1.0), RampSeconds: new(2.0)}
+	return scenario.Judge{AllWorkloadsStarted: new(true), MissingSamplesPercentMax: new(1.0), SampleGapSecondsMax: new(2.0), RampSeconds: new(2.0)}
 }
 
 func TestWattSecondsOver(t *testing.T) {
@@ -162,6 +162,42 @@ func TestLeftIsBoundAtEveryBudget(t *testing.T) {
 	sample.Budgets["site"] = meter.Reading{Limit: limit(300), Base: 30, AI: 400}
 	if got := Share(sample, nil, fleet); got != 8 {
 		t.Errorf("want nothing and 8, got %g", got)
+	}
+}
+
+func TestUncertaintyIsKeptFreeOfTheShareButCountsAsStranded(t *testing.T) {
+	run := world{seconds: 20, base: always(50), mining: always(900)}.run()
+	run.Fleet = []FleetAt{{At: zero, Watts: map[string]int64{"hall": 5000}}}
+	run.Budgets = map[string]Budget{"hall": {MarginPercent: 5, UncertaintyPercent: new(0.0)}, "site": {UncertaintyPercent: new(20.0)}}
+	if r := Judge(run); r.MiningShareWatts != 900 { // the hall's own pools could draw all of it
+		t.Errorf("want 900, got %d", r.MiningShareWatts)
+	}
+	run.Budgets["hall"] = Budget{MarginPercent: 5, UncertaintyPercent: new(20.0)}
+	run.Budgets["site"] = Budget{}
+	r := Judge(run)
+	if r.MiningShareWatts != 750 || r.MiningBackPercent != 120 || r.StrandedPercent != 0 {
+		t.Errorf("got %d W, %g %%, %g %% stranded", r.MiningShareWatts, r.MiningBackPercent, r.StrandedPercent)
+	}
+	run = world{seconds: 20, base: always(50), mining: always(750)}.run()
+	run.Fleet = []FleetAt{{At: zero, Watts: map[string]int64{"hall": 5000}}}
+	run.Budgets = map[string]Budget{"hall": {MarginPercent: 5, UncertaintyPercent: new(20.0)}}
+	if r := Judge(run); r.MiningBackPercent != 100 || r.StrandedPercent != 16.67 {
+		t.Errorf("got %g %%, %g %% stranded", r.MiningBackPercent, r.StrandedPercent)
+	}
+}
+
+func TestAGapBetweenSamplesIsToldHoweverFewTheyAre(t *testing.T) {
+	run := world{seconds: 60, mining: always(900)}.run()
+	run.Samples = slices.Delete(run.Samples, 100, 121)
+	// Looks overlap, so that two of them may come in the other order.
+	run.Samples[10], run.Samples[11] = run.Samples[11], run.Samples[10]
+	r := Judge(run)
+	if r.SampleGapSeconds != 2.2 || len(r.Failures) != 1 || !strings.Contains(r.Failures[0], "nobody measured for 2.2 s from 10 s on, more than 2 s") {
+		t.Errorf("%g s: %q", r.SampleGapSeconds, r.Failures)
+	}
+	run.Rules.SampleGapSecondsMax = new(3.0)
+	if r := Judge(run); !r.OK {
+		t.Errorf("failures: %q", r.Failures)
 	}
 }
 

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"math"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/meter"
@@ -15,7 +16,7 @@ func (s *series) share(r *Report) {
 	var mining, left float64
 	for _, sample := range s.all[first:] {
 		mining += float64(sample.Roots().Mining)
-		left += s.left(sample)
+		left += s.mayDraw(sample)
 	}
 	n := float64(len(s.all) - first)
 	if n == 0 {
@@ -35,7 +36,12 @@ func percent(used, left float64) float64 {
 
 // left is what the limits leave to mining at an instant: at every budget the limit, less its margin and
 // headroom, base and AI, or what healthy machines below can draw, whichever is less.
-func (s *series) left(sample meter.Sample) float64 {
+func (s *series) left(sample meter.Sample) float64 { return s.sum(sample, false) }
+
+// mayDraw is what of that mining may draw when it keeps the uncertainty of its pools free as well.
+func (s *series) mayDraw(sample meter.Sample) float64 { return s.sum(sample, true) }
+
+func (s *series) sum(sample meter.Sample, uncertain bool) float64 {
 	children := map[string][]string{}
 	for name, r := range sample.Budgets {
 		if _, known := sample.Budgets[r.Parent]; known {
@@ -43,24 +49,33 @@ func (s *series) left(sample meter.Sample) float64 {
 		}
 	}
 	fleet := s.fleetAt(sample.At)
-	var under func(name string) float64
-	under = func(name string) float64 {
-		can := float64(fleet[name])
+	// under is the watts at and below a budget, and the least uncertainty of its pools.
+	var under func(name string) (watts, uncertainty float64)
+	under = func(name string) (float64, float64) {
+		cfg := s.run.Budgets[name]
+		can, least := float64(fleet[name]), math.Inf(1)
+		if u := cfg.UncertaintyPercent; u != nil {
+			least = *u
+		}
 		for _, child := range children[name] {
-			can += under(child)
+			watts, u := under(child)
+			can, least = can+watts, min(least, u)
 		}
 		r := sample.Budgets[name]
 		if r.Limit == nil {
-			return can
+			return can, least
 		}
-		cfg := s.run.Budgets[name]
 		free := float64(*r.Limit)*(1-cfg.MarginPercent/100) - float64(cfg.HeadroomWatts+r.Base+r.AI)
-		return max(0, min(can, free))
+		if uncertain && !math.IsInf(least, 1) {
+			free /= 1 + least/100
+		}
+		return max(0, min(can, free)), least
 	}
 	sum := 0.0
 	for name, r := range sample.Budgets {
 		if _, known := sample.Budgets[r.Parent]; !known {
-			sum += under(name)
+			watts, _ := under(name)
+			sum += watts
 		}
 	}
 	return sum
@@ -77,10 +92,10 @@ func (s *series) fleetAt(t time.Time) map[string]int64 {
 	return now
 }
 
-// Share is what the limits leave to mining in one sample, while a rehearsal runs.
+// Share is what mining may draw in one sample, while a rehearsal runs.
 func Share(sample meter.Sample, budgets map[string]Budget, fleet map[string]int64) float64 {
 	s := series{run: Run{Budgets: budgets, Fleet: []FleetAt{{Watts: fleet}}}}
-	return s.left(sample)
+	return s.mayDraw(sample)
 }
 
 // stranded compares mining with what was left to it, where nothing had changed for a while.

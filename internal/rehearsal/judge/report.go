@@ -13,6 +13,8 @@ type Report struct {
 
 	Samples        int `json:"samples"`
 	MissingSamples int `json:"missingSamples"`
+	// SampleGapSeconds is the longest time between two samples.
+	SampleGapSeconds float64 `json:"sampleGapSeconds"`
 
 	// LimitWatts is the largest limit in force and PeakWatts the largest draw, of all roots together.
 	LimitWatts int64 `json:"limitWatts"`

@@ -15,23 +15,30 @@ type series struct {
 	missing      int
 	firstMissing string
 	lastAt       time.Time
+	gap          time.Duration // the longest between two samples
+	gapAt        time.Time
 	limit, peak  int64
 	extents      map[string]Extent
 }
 
 func newSeries(run Run) *series {
 	s := &series{run: run, extents: map[string]Extent{}}
-	for _, sample := range run.Samples {
+	// Looks overlap: a late one may stand for a later instant than the next.
+	ordered := slices.SortedStableFunc(slices.Values(run.Samples), func(a, b meter.Sample) int { return a.At.Compare(b.At) })
+	for _, sample := range ordered {
 		if sample.At.After(run.End) {
-			continue
+			break
 		}
-		s.lastAt = sample.At
 		if sample.Missing != "" {
 			if s.missing++; s.missing == 1 {
 				s.firstMissing = sample.Missing
 			}
 			continue
 		}
+		if gap := sample.At.Sub(s.lastAt); !s.lastAt.IsZero() && gap > s.gap {
+			s.gap, s.gapAt = gap, s.lastAt
+		}
+		s.lastAt = sample.At
 		s.all = append(s.all, sample)
 		s.extend(sample)
 	}

@@ -54,9 +54,10 @@ func TestScheduleDoesNotDriftHoweverSlowTheTruthIs(t *testing.T) {
 	})
 }
 
-func TestFailedAndLateLooksAreMissing(t *testing.T) {
+func TestALateLookStandsForItsInstantAndAFailedOneIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
+		began := time.Now()
 		m := &Meter{Clock: clock.RealClock{}, Limits: NewLimits()}
 		m.Mining = func(ctx context.Context) (time.Time, map[string]float64, error) {
 			n++
@@ -73,10 +74,11 @@ func TestFailedAndLateLooksAreMissing(t *testing.T) {
 			return time.Now(), nil, nil
 		}
 		var missing []string
-		for _, s := range measure(t, m, 450*time.Millisecond) {
+		samples := measure(t, m, 450*time.Millisecond)
+		for _, s := range samples {
 			missing = append(missing, s.Missing)
 		}
-		want := []string{"", "refused", "taken 251ms late", context.DeadlineExceeded.Error(), ""}
+		want := []string{"", "refused", "", context.DeadlineExceeded.Error(), ""}
 		if len(missing) != len(want) {
 			t.Fatalf("got %q", missing)
 		}
@@ -84,6 +86,9 @@ func TestFailedAndLateLooksAreMissing(t *testing.T) {
 			if missing[i] != want[i] {
 				t.Errorf("sample %d: want %q, got %q", i, want[i], missing[i])
 			}
+		}
+		if late := samples[2].At.Sub(began); late != 451*time.Millisecond {
+			t.Errorf("the late look stands for %s", late)
 		}
 	})
 }

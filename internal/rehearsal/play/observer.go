@@ -36,6 +36,7 @@ type observer struct {
 	records  map[types.UID]*judge.Pod
 	events   map[string]judge.Event
 	budgets  map[string]judge.Budget
+	pools    map[string]poolFacts // by namespace/name
 	releases map[string]time.Duration // by namespace/name of the GPUWorkload
 	longest  time.Duration
 }
@@ -43,15 +44,24 @@ type observer struct {
 func newObserver(cfg meter.Config, c clock.PassiveClock) *observer {
 	return &observer{
 		cfg: cfg, clock: c, pods: map[types.UID]*corev1.Pod{}, records: map[types.UID]*judge.Pod{},
-		events: map[string]judge.Event{}, budgets: map[string]judge.Budget{}, releases: map[string]time.Duration{},
+		events: map[string]judge.Event{}, budgets: map[string]judge.Budget{}, pools: map[string]poolFacts{}, releases: map[string]time.Duration{},
 	}
 }
 
-var workloads = powerv1.GroupVersion.WithResource("gpuworkloads")
+// poolFacts are where a pool is fed and what is added to its machines' estimates.
+type poolFacts struct {
+	budget      string
+	uncertainty float64
+}
+
+var (
+	workloads = powerv1.GroupVersion.WithResource("gpuworkloads")
+	pools     = powerv1.GroupVersion.WithResource("minerpools")
+)
 
 // follow watches until ctx ends; it returns when it has seen what is there.
 func (o *observer) follow(ctx context.Context, client kubernetes.Interface, anything dynamic.Interface) error {
-	pods := informers.NewSharedInformerFactory(client, 0)
+	core := informers.NewSharedInformerFactory(client, 0)
 	objects := dynamicinformer.NewDynamicSharedInformerFactory(anything, 0)
 	type follower struct {
 		informer  cache.SharedIndexInformer
@@ -60,10 +70,11 @@ func (o *observer) follow(ctx context.Context, client kubernetes.Interface, anyt
 	nothing := func(any) {}
 	var synced []cache.InformerSynced
 	for _, f := range []follower{
-		{pods.Core().V1().Pods().Informer(), o.sawPod, o.lostPod},
+		{core.Core().V1().Pods().Informer(), o.sawPod, o.lostPod},
 		{objects.ForResource(meter.Budgets).Informer(), o.sawBudget, nothing},
 		{objects.ForResource(meter.Events).Informer(), o.sawEvent, nothing},
 		{objects.ForResource(workloads).Informer(), o.sawWorkload, nothing},
+		{objects.ForResource(pools).Informer(), o.sawPool, nothing},
 	} {
 		_, err := f.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc: f.saw, UpdateFunc: func(_, object any) { f.saw(object) }, DeleteFunc: f.lost,
@@ -73,7 +84,7 @@ func (o *observer) follow(ctx context.Context, client kubernetes.Interface, anyt
 		}
 		synced = append(synced, f.informer.HasSynced)
 	}
-	pods.Start(ctx.Done())
+	core.Start(ctx.Done())
 	objects.Start(ctx.Done())
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return ctx.Err()
@@ -169,6 +180,21 @@ func (o *observer) sawBudget(object any) {
 	o.budgets[u.GetName()] = b
 }
 
+func (o *observer) sawPool(object any) {
+	u, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	budget, _, _ := unstructured.NestedString(u.Object, "spec", "budget")
+	facts := poolFacts{budget: budget, uncertainty: float64(powerv1.DefaultUncertaintyPercent)}
+	if percent, found, err := unstructured.NestedInt64(u.Object, "spec", "uncertaintyPercent"); found && err == nil {
+		facts.uncertainty = float64(percent)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pools[u.GetNamespace()+"/"+u.GetName()] = facts
+}
+
 func (o *observer) sawEvent(object any) {
 	u, ok := object.(*unstructured.Unstructured)
 	if !ok {
@@ -255,11 +281,24 @@ func (o *observer) seen() (pods []judge.Pod, events []judge.Event, budgets map[s
 	for _, name := range slices.Sorted(maps.Keys(o.events)) {
 		events = append(events, o.events[name])
 	}
-	return pods, events, maps.Clone(o.budgets)
+	return pods, events, o.kept()
 }
 
 func (o *observer) configured() map[string]judge.Budget {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return maps.Clone(o.budgets)
+	return o.kept()
+}
+
+// kept is what each budget keeps free on purpose; o.mu is held.
+func (o *observer) kept() map[string]judge.Budget {
+	out := maps.Clone(o.budgets)
+	for _, p := range o.pools {
+		b, ok := out[p.budget]
+		if ok && (b.UncertaintyPercent == nil || *b.UncertaintyPercent > p.uncertainty) {
+			b.UncertaintyPercent = &p.uncertainty
+			out[p.budget] = b
+		}
+	}
+	return out
 }

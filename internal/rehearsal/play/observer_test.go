@@ -110,6 +110,10 @@ func TestBudgetsAndEventsAreNotedAsWritten(t *testing.T) {
 {apiVersion: a/v1, kind: CurtailmentEvent, metadata: {name: e}, spec: {budget: site, limitWatts: 700k, start: "2026-07-01T12:00:30Z", end: "2026-07-01T12:01:00Z"}}
 ---
 {apiVersion: a/v1, kind: CurtailmentEvent, metadata: {name: e}, spec: {budget: site, limitWatts: 600k, start: "2026-07-01T12:00:30Z", end: "2026-07-01T12:01:00Z"}}
+---
+{apiVersion: a/v1, kind: MinerPool, metadata: {namespace: m, name: one}, spec: {budget: hall}}
+---
+{apiVersion: a/v1, kind: MinerPool, metadata: {namespace: m, name: two}, spec: {budget: hall, uncertaintyPercent: 3}}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -118,10 +122,12 @@ func TestBudgetsAndEventsAreNotedAsWritten(t *testing.T) {
 		o.sawBudget(objects[0])
 		o.sawBudget(objects[1])
 		o.sawEvent(objects[2])
+		o.sawPool(objects[4])
+		o.sawPool(objects[5])
 	})
 	when(9, func(o *observer) { o.sawEvent(objects[3]) })
 	_, events, budgets := o.seen()
-	if diff := cmp.Diff(map[string]judge.Budget{"site": {MarginPercent: 5, HeadroomWatts: 20000}, "hall": {MarginPercent: 2}}, budgets); diff != "" {
+	if diff := cmp.Diff(map[string]judge.Budget{"site": {MarginPercent: 5, HeadroomWatts: 20000}, "hall": {MarginPercent: 2, UncertaintyPercent: new(3.0)}}, budgets); diff != "" {
 		t.Error(diff)
 	}
 	if len(events) != 1 || *events[0].Limit != 600_000 || !events[0].Written.Equal(at(1)) || !events[0].Start.Equal(at(30)) {

@@ -89,7 +89,7 @@ func summary(out io.Writer, r judge.Report) error {
 	}
 	fmt.Fprintf(out, "\nmining at the end  %.1f %% of its share (%s of %s)\n", r.MiningBackPercent, Watts(r.MiningWatts), Watts(r.MiningShareWatts))
 	fmt.Fprintf(out, "stranded           %s\n", stranded)
-	fmt.Fprintf(out, "samples            %d, %d missing\n", r.Samples, r.MissingSamples)
+	fmt.Fprintf(out, "samples            %d, %d missing, at most %.2f s apart\n", r.Samples, r.MissingSamples, r.SampleGapSeconds)
 	for _, f := range r.Failures {
 		fmt.Fprintf(out, "FAILED             %s\n", f)
 	}

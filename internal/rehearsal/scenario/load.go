@@ -208,6 +208,9 @@ func (j *Judge) applyDefaults() {
 	if j.MissingSamplesPercentMax == nil {
 		j.MissingSamplesPercentMax = new(float64(defaultMissingPercent))
 	}
+	if j.SampleGapSecondsMax == nil {
+		j.SampleGapSecondsMax = new(float64(defaultGapSeconds))
+	}
 	if j.RampSeconds == nil {
 		j.RampSeconds = new(float64(defaultRampSeconds))
 	}

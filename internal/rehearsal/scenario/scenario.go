@@ -235,6 +235,8 @@ type Judge struct {
 	HandoverGatedSecondsMax   *float64 `json:"handoverGatedSecondsMax,omitempty"`
 	// MissingSamplesPercentMax of the meter's samples; 1 if left out.
 	MissingSamplesPercentMax *float64 `json:"missingSamplesPercentMax,omitempty"`
+	// SampleGapSecondsMax between two samples; 2 if left out.
+	SampleGapSecondsMax *float64 `json:"sampleGapSecondsMax,omitempty"`
 	// RampSeconds around every change that do not count as stranded; 20 if left out.
 	RampSeconds *float64 `json:"rampSeconds,omitempty"`
 }
@@ -247,4 +249,5 @@ const (
 	defaultAwaitTimeout   = time.Minute
 	defaultRampSeconds    = 20
 	defaultMissingPercent = 1
+	defaultGapSeconds     = 2
 )
