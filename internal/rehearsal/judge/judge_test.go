@@ -152,15 +152,15 @@ func TestLeftIsBoundAtEveryBudget(t *testing.T) {
 	}}
 	fleet := map[string]int64{"a": 999, "b": 100, "site": 50, "free": 8}
 	// a: 290; b: its 100 fit in 480; at the site 290+100+50 fit in 970; free: 8.
-	if got := Share(sample, nil, fleet); got != 448 {
+	if got := Share(sample, nil, nil, fleet); got != 448 {
 		t.Errorf("want 448, got %g", got)
 	}
 	sample.Budgets["site"] = meter.Reading{Limit: limit(500), Base: 30, AI: 400}
-	if got := Share(sample, nil, fleet); got != 78 {
+	if got := Share(sample, nil, nil, fleet); got != 78 {
 		t.Errorf("want 70 and 8, got %g", got)
 	}
 	sample.Budgets["site"] = meter.Reading{Limit: limit(300), Base: 30, AI: 400}
-	if got := Share(sample, nil, fleet); got != 8 {
+	if got := Share(sample, nil, nil, fleet); got != 8 {
 		t.Errorf("want nothing and 8, got %g", got)
 	}
 }
@@ -183,6 +183,19 @@ func TestUncertaintyIsKeptFreeOfTheShareButCountsAsStranded(t *testing.T) {
 	run.Budgets = map[string]Budget{"hall": {MarginPercent: 5, UncertaintyPercent: new(20.0)}}
 	if r := Judge(run); r.MiningBackPercent != 100 || r.StrandedPercent != 16.67 {
 		t.Errorf("got %g %%, %g %% stranded", r.MiningBackPercent, r.StrandedPercent)
+	}
+}
+
+func TestWattsKeptForPodsThatEndedAreNoShareOfMining(t *testing.T) {
+	run := world{seconds: 20, mining: always(600), ai: during(0, 10, 300, 0)}.run()
+	run.Fleet = []FleetAt{{At: zero, Watts: map[string]int64{"hall": 5000}}}
+	run.Pods = []Pod{{Workload: "w", Watts: 300, Budget: "hall", Running: at(0), Finish: at(10), Release: 60 * time.Second}}
+	if r := Judge(run); r.MiningShareWatts != 700 {
+		t.Errorf("want 700, got %d", r.MiningShareWatts)
+	}
+	run.Pods[0].Release = time.Second
+	if r := Judge(run); r.MiningShareWatts != 1000 {
+		t.Errorf("want 1000, got %d", r.MiningShareWatts)
 	}
 }
 

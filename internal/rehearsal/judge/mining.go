@@ -35,7 +35,8 @@ func percent(used, left float64) float64 {
 }
 
 // left is what the limits leave to mining at an instant: at every budget the limit, less its margin and
-// headroom, base and AI, or what healthy machines below can draw, whichever is less.
+// headroom, base, AI and what is kept for pods that ended, or what healthy machines below can draw,
+// whichever is less.
 func (s *series) left(sample meter.Sample) float64 { return s.sum(sample, false) }
 
 // mayDraw is what of that mining may draw when it keeps the uncertainty of its pools free as well.
@@ -48,7 +49,7 @@ func (s *series) sum(sample meter.Sample, uncertain bool) float64 {
 			children[r.Parent] = append(children[r.Parent], name)
 		}
 	}
-	fleet := s.fleetAt(sample.At)
+	fleet, kept := s.fleetAt(sample.At), s.keptAt(sample)
 	// under is the watts at and below a budget, and the least uncertainty of its pools.
 	var under func(name string) (watts, uncertainty float64)
 	under = func(name string) (float64, float64) {
@@ -65,7 +66,7 @@ func (s *series) sum(sample meter.Sample, uncertain bool) float64 {
 		if r.Limit == nil {
 			return can, least
 		}
-		free := float64(*r.Limit)*(1-cfg.MarginPercent/100) - float64(cfg.HeadroomWatts+r.Base+r.AI)
+		free := float64(*r.Limit)*(1-cfg.MarginPercent/100) - float64(cfg.HeadroomWatts+r.Base+r.AI+kept[name])
 		if uncertain && !math.IsInf(least, 1) {
 			free /= 1 + least/100
 		}
@@ -81,6 +82,20 @@ func (s *series) sum(sample meter.Sample, uncertain bool) float64 {
 	return sum
 }
 
+// keptAt is the watts kept for pods that ended, as their workloads ask, by budget.
+func (s *series) keptAt(sample meter.Sample) map[string]int64 {
+	kept := map[string]int64{}
+	for _, p := range s.run.Pods {
+		if p.Running.IsZero() || p.Finish.IsZero() || sample.At.Before(p.Finish) || !sample.At.Before(p.Finish.Add(p.Release)) {
+			continue
+		}
+		for name := range above(sample, p.Budget) {
+			kept[name] += p.Watts
+		}
+	}
+	return kept
+}
+
 func (s *series) fleetAt(t time.Time) map[string]int64 {
 	var now map[string]int64
 	for _, f := range s.run.Fleet {
@@ -93,8 +108,8 @@ func (s *series) fleetAt(t time.Time) map[string]int64 {
 }
 
 // Share is what mining may draw in one sample, while a rehearsal runs.
-func Share(sample meter.Sample, budgets map[string]Budget, fleet map[string]int64) float64 {
-	s := series{run: Run{Budgets: budgets, Fleet: []FleetAt{{Watts: fleet}}}}
+func Share(sample meter.Sample, pods []Pod, budgets map[string]Budget, fleet map[string]int64) float64 {
+	s := series{run: Run{Pods: pods, Budgets: budgets, Fleet: []FleetAt{{Watts: fleet}}}}
 	return s.mayDraw(sample)
 }
 

@@ -284,12 +284,6 @@ func (o *observer) seen() (pods []judge.Pod, events []judge.Event, budgets map[s
 	return pods, events, o.kept()
 }
 
-func (o *observer) configured() map[string]judge.Budget {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.kept()
-}
-
 // kept is what each budget keeps free on purpose; o.mu is held.
 func (o *observer) kept() map[string]judge.Budget {
 	out := maps.Clone(o.budgets)
