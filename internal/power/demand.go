@@ -126,7 +126,9 @@ func (l *ledger) admitGroups(w *Workload, p *WorkloadPlan, gated []*Pod, first, 
 		}
 		a := l.seek(w, g)
 		if a.verdict == ready {
-			l.reserve(p, g, a.budget, active == 0 && len(p.Pods) == 0)
+			for _, part := range a.parts {
+				l.reserve(p, part, active == 0 && len(p.Pods) == 0)
+			}
 			p.Waiting -= len(g.pods)
 			first = 1
 			continue
@@ -149,11 +151,11 @@ func (p *Pod) like(q *Pod) bool {
 }
 
 // reserve enters the group's watts (L6: the reservation names the pods) before any gate opens.
-func (l *ledger) reserve(p *WorkloadPlan, g group, budget int, firstOfAll bool) {
-	name := l.b[budget].Name
+func (l *ledger) reserve(p *WorkloadPlan, g part, firstOfAll bool) {
+	name := l.b[g.budget].Name
 	at := l.reach(name)
 	add(l.res, at, g.watts)
-	l.take(budget, g.watts)
+	l.take(g.budget, g.watts)
 	p.Budget = l.join(p.Budget, name, firstOfAll)
 	for _, pod := range g.pods {
 		l.note(pod, at)

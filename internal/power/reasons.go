@@ -7,24 +7,25 @@ import (
 
 // waiting says why a group that fits is not admitted yet, by the budget that is shortest of watts
 // measured free. It gives no number that moves by itself: the message is written to status.
-func (l *ledger) waiting(g group, c int) (Reason, string) {
-	tight := c
-	for _, i := range l.reach(l.b[c].Name) {
-		if l.free[i] < l.free[tight] {
+func (l *ledger) waiting(g group, parts []part) (Reason, string) {
+	order, needs := l.needs(parts)
+	tight := order[0]
+	for _, i := range order {
+		if l.free[i]-needs[i] < l.free[tight]-needs[tight] {
 			tight = i
 		}
 	}
-	b := l.b[tight].Name
-	if l.unfound[tight] > 0 && l.free[tight]+l.unfound[tight] >= g.watts {
-		return unfoundHold(g, b)
+	b, need := l.b[tight].Name, needs[tight]
+	if l.unfound[tight] > 0 && l.free[tight]+l.unfound[tight] >= need {
+		return unfoundHold(g, need, b)
 	}
 	return WaitingForMiners, fmt.Sprintf(
-		"%s needs %v on %s; miners are shedding for it, and it starts once that is measured free", g, g.watts, b)
+		"%s needs %v on %s; miners are shedding for it, and it starts once that is measured free", g, need, b)
 }
 
-func unfoundHold(g group, budget string) (Reason, string) {
+func unfoundHold(g group, need Watts, budget string) (Reason, string) {
 	return Unsettled, fmt.Sprintf(
-		"%s needs %v on %s, where watts of its pools' ratedWatts are on no device found yet and count as drawn", g, g.watts, budget)
+		"%s needs %v on %s, where watts of its pools' ratedWatts are on no device found yet and count as drawn", g, need, budget)
 }
 
 // about rounds watts down to a thousandth of a limit, so that a message does not follow every reading.
@@ -34,60 +35,78 @@ func about(w, limit Watts) Watts {
 }
 
 // noRoom says why a group can't have its watts however much mining sheds.
-func (l *ledger) noRoom(w *Workload, g group, c int) (Reason, string) {
-	for _, i := range l.reach(l.b[c].Name) {
-		if l.b[i].Halted != "" {
-			return Stalled, fmt.Sprintf("nothing is admitted on budget %s: %s", l.b[i].Name, l.b[i].Halted)
+func (l *ledger) noRoom(w *Workload, g group, parts []part) (Reason, string) {
+	for _, p := range parts {
+		for _, i := range l.reach(l.b[p.budget].Name) {
+			if l.b[i].Halted != "" {
+				return Stalled, fmt.Sprintf("nothing is admitted on budget %s: %s", l.b[i].Name, l.b[i].Halted)
+			}
 		}
 	}
 	above := l.above(w.Priority)
-	tight, least := l.tightest(w, c, above)
+	tight, least, need := l.tightest(w, parts, above)
 	b, limit := l.b[tight].Name, l.planned[tight]
 	switch {
-	case above != nil && least+above[tight] >= g.watts:
+	case above != nil && least+above[tight] >= need:
 		return MiningFirst, fmt.Sprintf(
 			"%s needs %v on %s; mining pools there have a higher priority than %d and keep up to %v",
-			g, g.watts, b, w.Priority, about(above[tight], limit))
-	case !w.Interruptible && l.lowBy[tight] >= 0 && least+limit-l.low[tight] >= g.watts:
+			g, need, b, w.Priority, about(above[tight], limit))
+	case !w.Interruptible && l.lowBy[tight] >= 0 && least+limit-l.low[tight] >= need:
 		cut := l.b[tight].Cuts[l.lowBy[tight]]
 		return CurtailmentAhead, fmt.Sprintf(
 			"%s needs %v on %s, and in curtailment %s (limit %v less margin) only %v would be left for it",
-			g, g.watts, b, cut.Name, l.low[tight], about(least, limit))
+			g, need, b, cut.Name, l.low[tight], about(least, limit))
 	}
-	return l.full(g, tight, least)
+	return l.full(g, tight, least, need)
 }
 
 // full says what takes the room on budget i, of which the least is left: watts that nobody can vouch for,
 // workloads of higher rank, or AI pods that run.
-func (l *ledger) full(g group, i int, least Watts) (Reason, string) {
+func (l *ledger) full(g group, i int, least, need Watts) (Reason, string) {
 	b, limit := l.b[i].Name, l.planned[i]
 	left := about(least, limit)
 	switch {
-	case least+l.unfound[i] >= g.watts:
-		return unfoundHold(g, b)
-	case least+l.silent[i] >= g.watts:
+	case least+l.unfound[i] >= need:
+		return unfoundHold(g, need, b)
+	case least+l.silent[i] >= need:
 		return Unsettled, fmt.Sprintf(
 			"%s needs %v on %s, where %v are held for mining agents that do not report; they count until these do, or have ended",
-			g, g.watts, b, about(l.silent[i], limit))
-	case least+l.queued(i) >= g.watts:
+			g, need, b, about(l.silent[i], limit))
+	case least+l.queued(i) >= need:
 		return Outranked, fmt.Sprintf(
 			"%s needs %v on %s; %v are left after base load, AI pods, and workloads of higher rank that wait or stand by",
-			g, g.watts, b, left)
+			g, need, b, left)
 	}
 	return NoRoom, fmt.Sprintf(
 		"%s needs %v on %s; its limit less margin of %v leaves about %v beside base load %v, AI pods %v and mining that can't be shed",
-		g, g.watts, b, limit, left, l.base[i], l.res[i])
+		g, need, b, limit, left, l.base[i], l.res[i])
 }
 
-// tightest is the budget that leaves the least room to pods pinned to budget c, and how much that is.
-func (l *ledger) tightest(w *Workload, c int, above []Watts) (tight int, least Watts) {
-	for n, i := range l.reach(l.b[c].Name) {
-		room := l.room[i] + l.gain(w, i, above)
-		if n == 0 || room < least {
-			tight, least = i, room
+// needs is what the parts of a group need of every budget they may draw from, in the order these are met.
+func (l *ledger) needs(parts []part) (order []int, need map[int]Watts) {
+	need = map[int]Watts{}
+	for _, p := range parts {
+		for _, i := range l.reach(l.b[p.budget].Name) {
+			if _, met := need[i]; !met {
+				order = append(order, i)
+			}
+			need[i] += p.watts
 		}
 	}
-	return tight, least
+	return order, need
+}
+
+// tightest is the budget that is shortest of room for the parts of a group, how much it leaves, and what
+// they need of it.
+func (l *ledger) tightest(w *Workload, parts []part, above []Watts) (tight int, least, need Watts) {
+	order, needs := l.needs(parts)
+	for n, i := range order {
+		room := l.room[i] + l.gain(w, i, above)
+		if n == 0 || room-needs[i] < least-need {
+			tight, least, need = i, room, needs[i]
+		}
+	}
+	return tight, least, need
 }
 
 // queued is what earlier workloads that wait or stand by have taken out of budget i's room.

@@ -24,9 +24,15 @@ type group struct {
 // answer is what was found for one group, and what to tell about it.
 type answer struct {
 	verdict verdict
-	budget  int
+	parts   []part // where its pods go
 	reason  Reason
 	message string
+}
+
+// place is what was found for one group at one budget; -1 is none.
+type place struct {
+	verdict verdict
+	budget  int
 }
 
 func newGroup(pods []*Pod) group {
@@ -37,8 +43,9 @@ func newGroup(pods []*Pod) group {
 	return g
 }
 
-// seek finds the budget for a group. Only a group that would fit beside base load alone holds others
-// up, and only for its own watts, at every budget it shares with them.
+// seek finds the budget for a group; the budgets for a gang that no single one can take. Only a group
+// that would fit beside base load alone holds others up, and only for its own watts, at every budget it
+// shares with them.
 func (l *ledger) seek(w *Workload, g group) answer {
 	candidates, none := l.candidates(w, g.pods[0])
 	if len(candidates) == 0 {
@@ -48,18 +55,26 @@ func (l *ledger) seek(w *Workload, g group) answer {
 	if best.verdict == blocked && !crowded {
 		best = l.relieve(w, g, candidates, best)
 	}
-	if best.budget < 0 || (crowded && best.verdict < feasible) {
-		return answer{verdict: never, budget: -1, reason: NoAccelerators, message: l.noRooms(g, candidates)}
+	if len(g.pods) > 1 && len(candidates) > 1 && best.verdict < feasible {
+		if parts, v := l.spreadOver(w, g, candidates); v > best.verdict {
+			return l.settleOn(w, g, v, parts)
+		}
 	}
-	return l.settleOn(w, g, best)
+	if best.budget < 0 || (crowded && best.verdict < feasible) {
+		return answer{reason: NoAccelerators, message: l.noRooms(g, candidates)}
+	}
+	if best.verdict == feasible {
+		best.verdict = l.yieldTo(w, g.watts, best.budget)
+	}
+	return l.settleOn(w, g, best.verdict, []part{{g, best.budget}})
 }
 
 // best is the candidate with the best verdict and, among those, the most room. Crowded says that some
 // budget has the watts and no nodes with the accelerators free.
-func (l *ledger) best(w *Workload, g group, candidates []int) (best answer, crowded bool) {
+func (l *ledger) best(w *Workload, g group, candidates []int) (best place, crowded bool) {
 	best.budget = -1
 	for _, c := range candidates {
-		v := l.judge(w, g.watts, c)
+		v := l.judge(w, g.watts, c, nil)
 		if v >= feasible && !l.houses(c, g) {
 			crowded = true
 			continue
@@ -79,23 +94,25 @@ func (l *ledger) houses(c int, g group) bool {
 }
 
 // settleOn takes what the verdict grants: rooms and watts now, or a place in the queue.
-func (l *ledger) settleOn(w *Workload, g group, a answer) answer {
-	if a.verdict == feasible {
-		a.verdict = l.yieldTo(w, g.watts, a.budget)
-	}
-	switch a.verdict {
+func (l *ledger) settleOn(w *Workload, g group, v verdict, parts []part) answer {
+	a := answer{verdict: v, parts: parts}
+	switch v {
 	case ready:
-		l.rooms.place(l.b[a.budget].Name, g.pods)
 	case feasible:
-		l.rooms.place(l.b[a.budget].Name, g.pods)
-		a.reason, a.message = l.waiting(g, a.budget)
-		add(l.demand, l.reach(l.b[a.budget].Name), g.watts)
-		l.take(a.budget, g.watts)
-	case blocked:
-		a.reason, a.message = l.noRoom(w, g, a.budget)
-		l.take(a.budget, g.watts)
+		a.reason, a.message = l.waiting(g, parts)
 	default:
-		a.reason, a.message = l.noRoom(w, g, a.budget)
+		a.reason, a.message = l.noRoom(w, g, parts)
+	}
+	for _, p := range parts {
+		if v >= feasible {
+			l.rooms.place(l.b[p.budget].Name, p.pods)
+		}
+		if v == feasible {
+			add(l.demand, l.reach(l.b[p.budget].Name), p.watts)
+		}
+		if v == feasible || v == blocked {
+			l.take(p.budget, p.watts)
+		}
 	}
 	return a
 }
@@ -110,7 +127,8 @@ func (l *ledger) take(budget int, w Watts) {
 
 // judge says what a need of so many watts can have at one budget, seen at every budget it would draw from.
 // Watts that nobody has heard of yet, or not lately, put it off; they do not strike it out of the queue.
-func (l *ledger) judge(w *Workload, need Watts, c int) verdict {
+// Of what a gang has placed already, own, nobody else is in the way.
+func (l *ledger) judge(w *Workload, need Watts, c int, own []Watts) verdict {
 	if need == 0 {
 		return ready
 	}
@@ -119,6 +137,9 @@ func (l *ledger) judge(w *Workload, need Watts, c int) verdict {
 	for _, i := range l.reach(l.b[c].Name) {
 		room, gain := l.room[i], l.gain(w, i, above)
 		alone := l.low[i] - l.base[i] - l.unfoundNow[i] - l.fixed[i] + l.silent[i]
+		if own != nil {
+			alone -= own[i]
+		}
 		switch {
 		case l.b[i].Halted != "" || need > alone+gain:
 			return never
@@ -189,12 +210,12 @@ func (l *ledger) candidates(w *Workload, p *Pod) ([]int, answer) {
 		return found, answer{}
 	}
 	if clashes > 0 {
-		return nil, answer{budget: -1, reason: SelectorClash, message: fmt.Sprintf(
+		return nil, answer{reason: SelectorClash, message: fmt.Sprintf(
 			"the nodeSelector of pod %s excludes the nodes of every budget it could draw from; remove the clashing keys or name another budget", p.Name)}
 	}
 	if w.Budget != "" {
-		return nil, answer{budget: -1, reason: NoBudget, message: fmt.Sprintf(
+		return nil, answer{reason: NoBudget, message: fmt.Sprintf(
 			"budget %q does not exist or feeds no nodes; create it, give it a nodeSelector, or name another in spec.budget", w.Budget)}
 	}
-	return nil, answer{budget: -1, reason: NoBudget, message: "no PowerBudget feeds nodes; create one with a nodeSelector"}
+	return nil, answer{reason: NoBudget, message: "no PowerBudget feeds nodes; create one with a nodeSelector"}
 }

@@ -55,7 +55,7 @@ func (l *ledger) sortYields() {
 // yieldTo lets reservations of ended pods go until a pod that waits has its watts: the release delay
 // yields to pending pods of equal or higher priority. What does not help is kept.
 func (l *ledger) yieldTo(w *Workload, need Watts, c int) verdict {
-	v := l.judge(w, need, c)
+	v := l.judge(w, need, c, nil)
 	var let []*yield
 	for n := range l.yields {
 		if v == ready {
@@ -64,7 +64,7 @@ func (l *ledger) yieldTo(w *Workload, need Watts, c int) verdict {
 		if y := &l.yields[n]; l.ended[y.pod] && y.to(w) && l.helps(y.pod, w, need, c) {
 			l.letGo(y.pod, 1)
 			let = append(let, y)
-			v = l.judge(w, need, c)
+			v = l.judge(w, need, c, nil)
 		}
 	}
 	if v < feasible {
@@ -105,13 +105,13 @@ func (l *ledger) letGo(p *Pod, sign Watts) {
 }
 
 // relieve looks for a budget where ended pods alone hold up a group that AI pods leave no room for.
-func (l *ledger) relieve(w *Workload, g group, candidates []int, best answer) answer {
+func (l *ledger) relieve(w *Workload, g group, candidates []int, best place) place {
 	for _, c := range candidates {
-		if l.judge(w, g.watts, c) != blocked || !l.houses(c, g) {
+		if l.judge(w, g.watts, c, nil) != blocked || !l.houses(c, g) {
 			continue
 		}
 		if v := l.yieldTo(w, g.watts, c); v >= feasible {
-			return answer{verdict: v, budget: c}
+			return place{verdict: v, budget: c}
 		}
 	}
 	return best

@@ -1,0 +1,105 @@
+package power
+
+import "slices"
+
+// part is those pods of a group that go to one budget.
+type part struct {
+	group
+	budget int
+}
+
+// spread places a gang that no single budget can take over several of them, pod by pod: each where it
+// can start soonest, beside its like where that is the same. The verdict is the worst of any pod.
+func (l *ledger) spread(w *Workload, g group, candidates []int) ([]part, verdict) {
+	var parts []part
+	var undo []func()
+	defer func() {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+	}()
+	own := make([]Watts, len(l.b))
+	verdict, last := ready, -1
+	for _, pod := range g.pods {
+		c, v := l.spot(w, pod, candidates, own, last)
+		if v == never {
+			return nil, never
+		}
+		free, _ := l.rooms.place(l.b[c].Name, []*Pod{pod})
+		l.take(c, pod.Watts)
+		add(own, l.reach(l.b[c].Name), pod.Watts)
+		undo = append(undo, free, func() { l.take(c, -pod.Watts) })
+		verdict, last = min(verdict, v), c
+		parts = join(parts, pod, c)
+	}
+	return parts, verdict
+}
+
+func join(parts []part, pod *Pod, budget int) []part {
+	for i := range parts {
+		if p := &parts[i]; p.budget == budget {
+			p.pods, p.watts = append(p.pods, pod), p.watts+pod.Watts
+			return parts
+		}
+	}
+	return append(parts, part{group{pods: []*Pod{pod}, watts: pod.Watts}, budget})
+}
+
+// spot is the best budget for one pod of a gang of which own is placed already.
+func (l *ledger) spot(w *Workload, pod *Pod, candidates []int, own []Watts, last int) (best int, v verdict) {
+	for _, c := range candidates {
+		if clash(pod.Selector, l.b[c].Pin) || (len(pod.Ask) > 0 && l.rooms.find(l.b[c].Name, pod) == nil) {
+			continue
+		}
+		switch at := l.judge(w, pod.Watts, c, own); {
+		case at > v, at == v && v > never && best != last && (c == last || l.room[c] > l.room[best]):
+			best, v = c, at
+		}
+	}
+	return best, v
+}
+
+// spreadOver is spread, with the reservations of ended pods let go where that helps and as far as needed.
+func (l *ledger) spreadOver(w *Workload, g group, candidates []int) ([]part, verdict) {
+	parts, v := l.spread(w, g, candidates)
+	if v == ready {
+		return parts, v
+	}
+	var let []*Pod
+	for n := range l.yields {
+		if y := &l.yields[n]; l.ended[y.pod] && y.to(w) {
+			l.letGo(y.pod, 1)
+			let = append(let, y.pod)
+		}
+	}
+	if len(let) == 0 {
+		return parts, v
+	}
+	if more, better := l.spread(w, g, candidates); better > v && better >= feasible {
+		l.takeBack(let, more, better)
+		return more, better
+	}
+	for _, p := range let {
+		l.letGo(p, -1)
+	}
+	return parts, v
+}
+
+// takeBack keeps what of the ended pods' watts the parts turned out not to need; the last to be let go first.
+func (l *ledger) takeBack(let []*Pod, parts []part, v verdict) {
+	left := l.free
+	if v < ready {
+		left = l.room
+	}
+	for _, p := range parts {
+		l.take(p.budget, p.watts)
+	}
+	for _, pod := range slices.Backward(let) {
+		if !slices.ContainsFunc(l.where(pod), func(i int) bool { return left[i] < pod.Watts }) {
+			l.letGo(pod, -1)
+		}
+	}
+	for _, p := range parts {
+		l.take(p.budget, -p.watts)
+	}
+}
