@@ -55,15 +55,14 @@ func (l *ledger) seek(w *Workload, g group) answer {
 	if best.verdict == blocked && !crowded {
 		best = l.relieve(w, g, candidates, best)
 	}
-	if len(g.pods) > 1 && len(candidates) > 1 && best.verdict < feasible {
+	if best.verdict < feasible {
 		if parts, v := l.spreadOver(w, g, candidates); v > best.verdict {
 			return l.settleOn(w, g, v, parts)
 		}
-	}
-	if best.budget < 0 || (crowded && best.verdict < feasible) {
-		return answer{reason: NoAccelerators, message: l.noRooms(g, candidates)}
-	}
-	if best.verdict == feasible {
+		if best.budget < 0 || crowded {
+			return answer{reason: NoAccelerators, message: l.noRooms(g, candidates)}
+		}
+	} else if best.verdict == feasible {
 		best.verdict = l.yieldTo(w, g.watts, best.budget)
 	}
 	return l.settleOn(w, g, best.verdict, []part{{g, best.budget}})

@@ -61,17 +61,14 @@ func (l *ledger) spot(w *Workload, pod *Pod, candidates []int, own []Watts, last
 
 // spreadOver is spread, with the reservations of ended pods let go where that helps and as far as needed.
 func (l *ledger) spreadOver(w *Workload, g group, candidates []int) ([]part, verdict) {
+	if len(g.pods) < 2 || len(candidates) < 2 {
+		return nil, never
+	}
 	parts, v := l.spread(w, g, candidates)
 	if v == ready {
 		return parts, v
 	}
-	var let []*Pod
-	for n := range l.yields {
-		if y := &l.yields[n]; l.ended[y.pod] && y.to(w) {
-			l.letGo(y.pod, 1)
-			let = append(let, y.pod)
-		}
-	}
+	let := l.letAllGo(w)
 	if len(let) == 0 {
 		return parts, v
 	}
@@ -83,6 +80,17 @@ func (l *ledger) spreadOver(w *Workload, g group, candidates []int) ([]part, ver
 		l.letGo(p, -1)
 	}
 	return parts, v
+}
+
+// letAllGo lets every reservation of an ended pod go that yields to the workload.
+func (l *ledger) letAllGo(w *Workload) (let []*Pod) {
+	for n := range l.yields {
+		if y := &l.yields[n]; l.ended[y.pod] && y.to(w) {
+			l.letGo(y.pod, 1)
+			let = append(let, y.pod)
+		}
+	}
+	return let
 }
 
 // takeBack keeps what of the ended pods' watts the parts turned out not to need; the last to be let go first.

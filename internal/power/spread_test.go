@@ -74,8 +74,9 @@ func TestAGangTooLargeForOneBudgetIsSpread(t *testing.T) {
 				n.Name += "-more"
 				s.Nodes = append(s.Nodes, n)
 			}
-			s.Nodes = s.Nodes[:12] // two more in each row of hall-1
-		}, outcome{map[string]int{"row-11": 4, "row-12": 1}, power.AllReserved, "hall-1"}},
+			s.Nodes = s.Nodes[:12]    // two more in each row of hall-1
+			s.Budgets[3].Limit = 9050 // the roomiest, but only until a pod is there
+		}, outcome{map[string]int{"row-12": 4, "row-11": 1}, power.AllReserved, "hall-1"}},
 		"three rows":     {9000, 9000, 9000, 6, "", nil, outcome{map[string]int{"row-11": 2, "row-12": 2, "row-21": 2}, power.AllReserved, "site"}},
 		"short of nodes": {9000, 9000, 9000, 9, "", nil, outcome{map[string]int{}, power.NoAccelerators, ""}},
 		"short of watts in rows": {9000, 9000, 100, 4, "", nil,
