@@ -36,6 +36,21 @@ func budgetFault(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget)
 		"spec.parent %q leads into a cycle of budgets; delete one of them and create it under another parent", b.Spec.Parent)
 }
 
+// parentBinds warns of a limit that the nearest lower one above makes void; empty where none does.
+func parentBinds(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget) string {
+	at := b
+	for range byName {
+		if at = byName[at.Spec.Parent]; at == nil {
+			return ""
+		}
+		if at.Spec.LimitWatts.Cmp(b.Spec.LimitWatts) < 0 {
+			return fmt.Sprintf("; spec.limitWatts %s is above the %s of budget %s over it, which binds: lower the one or raise the other",
+				b.Spec.LimitWatts.String(), at.Spec.LimitWatts.String(), at.Name)
+		}
+	}
+	return ""
+}
+
 // sameNodes finds an older budget that feeds the very same nodes without being above or below: a pod there
 // would draw from one and count on the other.
 func sameNodes(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget) (reason, message string) {

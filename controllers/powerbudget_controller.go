@@ -162,7 +162,7 @@ func budgetStatus(st *powerv1.PowerBudgetStatus, b *powerv1.PowerBudget, s *budg
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonStalled, message)
 		set(powerv1.ConditionStalled, metav1.ConditionTrue, reason, message)
 	default:
-		set(powerv1.ConditionReady, metav1.ConditionTrue, powerv1.ReasonReady, "the limit is kept")
+		set(powerv1.ConditionReady, metav1.ConditionTrue, powerv1.ReasonReady, "the limit is kept"+parentBinds(s.byName, b))
 	}
 	if s.known {
 		budgetWatts(st, s.plan)

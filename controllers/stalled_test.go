@@ -120,6 +120,28 @@ var _ = Describe("Bad input", func() {
 		Expect(s.reserved(ctx, w).Message).To(ContainSubstring("cycle"))
 	})
 
+	It("of a limit above the parent's is told, and the parent's binds", func(ctx context.Context) {
+		child := func(name, parent, limit string) {
+			s.createBudget(ctx, name, func(b *powerv1.PowerBudget) {
+				b.Spec.Parent, b.Spec.NodeSelector = parent, map[string]string{"hall": name}
+				b.Spec.LimitWatts = *watts(limit)
+			})
+		}
+		child("hall", "root", "2G")
+		child("row", "hall", "1500M")
+		child("small", "root", "1k")
+		ready := func(name string) metav1.Condition {
+			Expect(reconcileBudget(ctx, name).Status).To(Equal(metav1.ConditionUnknown), "it is not stalled")
+			b := &powerv1.PowerBudget{ObjectMeta: metav1.ObjectMeta{Name: name}}
+			s.get(ctx, b)
+			return conditionOf(b.Status.Conditions, powerv1.ConditionReady)
+		}
+		Expect(ready("hall").Message).To(MatchRegexp(`spec.limitWatts 2G is above the \S+ of budget root over it, which binds`))
+		Expect(ready("row").Message).To(ContainSubstring("of budget root over it"))
+		Expect(ready("small").Message).To(Equal("the limit is kept"))
+		Expect(ready("hall").Status).To(Equal(metav1.ConditionTrue))
+	})
+
 	It("of two claims on one pod stalls the younger", func(ctx context.Context) {
 		s.createNode(ctx, "n1", "8", nil)
 		s.createPod(ctx, "train-0", "8", nil)
