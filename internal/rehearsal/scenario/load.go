@@ -54,6 +54,7 @@ func Read(data []byte, dir string) (*Scenario, error) {
 	if problems := s.check(); len(problems) > 0 {
 		return nil, problems
 	}
+	s.settleInitial()
 	return s, nil
 }
 

@@ -42,17 +42,18 @@ type Fleet struct {
 
 // FleetGroup is a run of machines of one kind at consecutive addresses, as asic-sim reads it.
 type FleetGroup struct {
-	Name         string         `json:"name"`
-	Count        int            `json:"count"`
-	Model        string         `json:"model"`
-	Firmware     string         `json:"firmware"`
-	FirstAddress string         `json:"firstAddress"`
-	Budget       string         `json:"budget"`
-	Initial      string         `json:"initial,omitempty"`
-	Personas     map[string]int `json:"personas,omitempty"`
-	Ports        map[string]int `json:"ports,omitempty"`
-	Username     string         `json:"username,omitempty"`
-	Password     string         `json:"password,omitempty"`
+	Name         string `json:"name"`
+	Count        int    `json:"count"`
+	Model        string `json:"model"`
+	Firmware     string `json:"firmware"`
+	FirstAddress string `json:"firstAddress"`
+	Budget       string `json:"budget"`
+	// Initial is Hashing or Sleeping; if left out, Hashing where the whole group fits under the limits.
+	Initial  string         `json:"initial,omitempty"`
+	Personas map[string]int `json:"personas,omitempty"`
+	Ports    map[string]int `json:"ports,omitempty"`
+	Username string         `json:"username,omitempty"`
+	Password string         `json:"password,omitempty"`
 	// PowerSource of reported watts: Estimate (if left out) or PSU.
 	PowerSource string `json:"powerSource,omitempty"`
 	// Physics overrides what asic-sim assumes, by the names it uses.
