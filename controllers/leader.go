@@ -34,6 +34,7 @@ type Leader struct {
 	leases    coordinationclient.LeaseInterface
 	name      string
 	clock     func() time.Time
+	timeout   timeouts
 	renewedAt atomic.Int64 // nanoseconds of the last successful write of the Lease
 }
 
@@ -49,14 +50,18 @@ func NewLeader(cfg *rest.Config, namespace string, clock func() time.Time) (*Lea
 	if err != nil {
 		return nil, fmt.Errorf("making the election's client: %w", err)
 	}
+	return newLeader(client, namespace, host+"_"+string(uuid.NewUUID()), clock), nil
+}
+
+func newLeader(client coordinationclient.LeasesGetter, namespace, identity string, clock func() time.Time) *Leader {
 	return &Leader{
 		Interface: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: LockName},
 			Client:     client,
-			LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + string(uuid.NewUUID())},
+			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
 		},
 		leases: client.Leases(namespace), name: LockName, clock: clock,
-	}, nil
+	}
 }
 
 // Create writes the election's Lease for the first time.
@@ -95,7 +100,7 @@ func (l *Leader) Fresh() bool {
 // the whole store, so a later leader's is larger even where the Lease was deleted in between. It fails
 // where another holds it.
 func (l *Leader) Read(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	ctx, cancel := l.timeout.of(ctx, lockTimeout)
 	defer cancel()
 	lease, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
 	if err != nil {

@@ -33,15 +33,9 @@ func (r *SiteReconciler) writeWorkloads(ctx context.Context, s *snapshot, plan p
 		}
 	}
 	errs := make([]error, len(s.workloads))
-	var g errgroup.Group
-	g.SetLimit(parallel)
-	for i := range s.workloads {
-		g.Go(func() error {
-			errs[i] = r.writeWorkload(ctx, s, &s.workloads[i], &plan.Workloads[i], true)
-			return nil
-		})
-	}
-	_ = g.Wait() // errors are in errs
+	r.each(len(s.workloads), func(i int) {
+		errs[i] = r.writeWorkload(ctx, s, &s.workloads[i], &plan.Workloads[i], true)
+	})
 	for _, e := range plan.Evictions {
 		if err := r.evict(ctx, s, e); err != nil {
 			errs = append(errs, err)
@@ -112,20 +106,32 @@ func (r *SiteReconciler) openGates(ctx context.Context, s *snapshot, p *power.Wo
 		pins[s.site.Budgets[i].Name] = s.site.Budgets[i].Pin
 	}
 	errs := make([]error, len(p.Pods))
+	r.each(len(p.Pods), func(i int) {
+		pod := s.podByUID[types.UID(p.Pods[i].UID)]
+		if p.Pods[i].Open && pod != nil && gate.Gated(pod) {
+			errs[i] = r.openGate(ctx, pod, w, p.Pods[i], pins[p.Pods[i].Budget])
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// each makes n writes, several at once.
+func (r *SiteReconciler) each(n int, write func(i int)) {
+	if r.inTurn {
+		for i := range n {
+			write(i)
+		}
+		return
+	}
 	var g errgroup.Group
 	g.SetLimit(parallel)
-	for i := range p.Pods {
-		pod := s.podByUID[types.UID(p.Pods[i].UID)]
-		if !p.Pods[i].Open || pod == nil || !gate.Gated(pod) {
-			continue
-		}
+	for i := range n {
 		g.Go(func() error {
-			errs[i] = r.openGate(ctx, pod, w, p.Pods[i], pins[p.Pods[i].Budget])
+			write(i)
 			return nil
 		})
 	}
-	_ = g.Wait() // errors are in errs
-	return errors.Join(errs...)
+	_ = g.Wait() // no write answers an error here
 }
 
 func (r *SiteReconciler) openGate(ctx context.Context, pod *corev1.Pod, w *powerv1.GPUWorkload, p power.PodPlan, pin map[string]string) error {

@@ -62,6 +62,11 @@ type SiteReconciler struct {
 	// hush is until when nothing is admitted, because the API server's store went back in time.
 	hush time.Time
 	base context.Context //nolint:containedctx // the streams outlive the pass that opens them
+
+	// What a played process does otherwise; see Ports.
+	inTurn  bool
+	timeout timeouts
+	woken   func()
 }
 
 // leader is the fence (L7).
@@ -90,8 +95,10 @@ func (r *SiteReconciler) Reconcile(ctx context.Context, _ reconcile.Request) (re
 	}
 	plan := power.Decide(s.site)
 	err = r.act(ctx, s, plan)
-	r.board.publish(s, plan, r.priors)
-	observe(s, plan)
+	if r.board != nil {
+		r.board.publish(s, plan, r.priors)
+		observe(s, plan)
+	}
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -119,7 +126,7 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 	if lowered+raised > 0 {
 		log.FromContext(ctx).V(1).Info("Sent leases", "lowered", lowered, "raised", raised)
 	}
-	ctx, cancel := context.WithTimeout(ctx, actTimeout)
+	ctx, cancel := r.timeout.of(ctx, actTimeout)
 	defer cancel()
 	if s.now.Before(r.hush) {
 		return r.reportOnly(ctx, s, plan)
@@ -155,7 +162,7 @@ func (r *SiteReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&powerv1.GPUWorkload{}, all).
 		Watches(&powerv1.CurtailmentEvent{}, all).
 		Watches(&corev1.Node{}, all).
-		Watches(&corev1.Pod{}, r.podHandler()).
+		Watches(&corev1.Pod{}, r.PodHandler()).
 		WatchesRawSource(source.Channel(r.wakes, all)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: 1, EnableWarmup: new(true), ReconciliationTimeout: 4 * actTimeout,
@@ -167,9 +174,9 @@ func (r *SiteReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// podHandler remembers how pods vanished before it asks for a pass, and asks for none for pods that the
+// PodHandler remembers how pods vanished before it asks for a pass, and asks for none for pods that the
 // ledger does not count.
-func (r *SiteReconciler) podHandler() handler.EventHandler {
+func (r *SiteReconciler) PodHandler() handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	matters := func(o client.Object) bool {
 		pod, ok := o.(*corev1.Pod)
@@ -197,6 +204,10 @@ func (r *SiteReconciler) podHandler() handler.EventHandler {
 
 // wake asks for a pass from outside the queue.
 func (r *SiteReconciler) wake() {
+	if r.woken != nil {
+		r.woken()
+		return
+	}
 	select {
 	case r.wakes <- event.GenericEvent{Object: &powerv1.PowerBudget{}}:
 	default:

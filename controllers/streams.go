@@ -26,17 +26,26 @@ type grpcStreams struct {
 // Open holds a stream to one agent until ctx ends. A stream that ends is told once, at a level for
 // debugging: what matters to a person is the pool's condition.
 func (g *grpcStreams) Open(ctx context.Context, p peer, report func(lease.Report)) outbox {
+	o := streamOptions(g.leader, p, report)
 	orders := link.NewOutbox()
-	go link.Keep(ctx, link.Options{
+	o.NewestTLS, o.Orders = g.tls, orders
+	go link.Keep(ctx, o, func(err error) {
+		g.log.V(1).Info("Stream to an agent ended", "agent", p.key, "reason", err.Error())
+	})
+	return orders
+}
+
+// streamOptions say whom to dial, and fence what leaves (L7).
+func streamOptions(l leader, p peer, report func(lease.Report)) link.Options {
+	return link.Options{
 		Address:    net.JoinHostPort(p.ip, strconv.Itoa(agentPort)),
 		ServerName: link.ServerName(p.pool.Namespace, p.pool.Name),
-		PodUID:     string(p.podUID), NewestTLS: g.tls, OnReport: report, Orders: orders,
+		PodUID:     string(p.podUID), OnReport: report,
 		MaySend: func() error {
-			if !g.leader.Fresh() {
+			if !l.Fresh() {
 				return errNotFresh
 			}
 			return nil
 		},
-	}, func(err error) { g.log.V(1).Info("Stream to an agent ended", "agent", p.key, "reason", err.Error()) })
-	return orders
+	}
 }
