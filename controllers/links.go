@@ -167,12 +167,13 @@ func (l *links) report(a *agentLink, number int, r lease.Report) {
 	if hello != nil {
 		a.orders.PutHello(*hello)
 	}
+	after := a.issuer.Newest()
 	l.mu.Unlock()
 	if errors.Is(err, lease.ErrOldEpoch) {
 		l.outrank(uint64(r.Epoch))
 		return
 	}
-	if hello != nil || material(before, a.issuer.Newest()) {
+	if hello != nil || material(before, after) {
 		l.wake()
 	}
 }
