@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -38,19 +37,16 @@ type Leader struct {
 	renewedAt atomic.Int64 // nanoseconds of the last successful write of the Lease
 }
 
-// NewLeader makes a candidate with an identity of its own: a restarted process is another candidate.
-func NewLeader(cfg *rest.Config, namespace string, clock func() time.Time) (*Leader, error) {
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("naming this candidate: %w", err)
-	}
+// NewLeader makes a candidate with an identity of its own: its name, for people who ask who leads, and a
+// number, since a restarted process is another candidate.
+func NewLeader(cfg *rest.Config, namespace, name string, clock func() time.Time) (*Leader, error) {
 	own := rest.CopyConfig(cfg)
 	own.Timeout = lockTimeout
 	client, err := coordinationclient.NewForConfig(own)
 	if err != nil {
 		return nil, fmt.Errorf("making the election's client: %w", err)
 	}
-	return newLeader(client, namespace, host+"_"+string(uuid.NewUUID()), clock), nil
+	return newLeader(client, namespace, name+"_"+string(uuid.NewUUID()), clock), nil
 }
 
 func newLeader(client coordinationclient.LeasesGetter, namespace, identity string, clock func() time.Time) *Leader {

@@ -138,7 +138,7 @@ var epochStart = time.Now().Truncate(time.Second)
 
 // leaderFor is a Leader that holds the election's Lease on the real API server.
 func leaderFor(ctx context.Context, ns string, clock func() time.Time) *Leader {
-	l, err := NewLeader(config, ns, clock)
+	l, err := NewLeader(config, ns, "operator", clock)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(l.Create(ctx, resourcelock.LeaderElectionRecord{HolderIdentity: l.Identity(), LeaseDurationSeconds: 30})).To(Succeed())
 	return l

@@ -70,7 +70,11 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	leader, err := controllers.NewLeader(cfg, f.namespace, time.Now)
+	name, err := candidate()
+	if err != nil {
+		return err
+	}
+	leader, err := controllers.NewLeader(cfg, f.namespace, name, time.Now)
 	if err != nil {
 		return fmt.Errorf("standing for election: %w", err)
 	}
@@ -92,6 +96,15 @@ func run(ctx context.Context, f flags) error {
 		return fmt.Errorf("stopped leading: %w", cause)
 	}
 	return nil
+}
+
+// candidate is this process's name in the election: its pod's.
+func candidate() (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("naming this candidate: %w", err)
+	}
+	return envOr("POD_NAME", host), nil
 }
 
 func newManager(cfg *rest.Config, f flags, leader *controllers.Leader) (ctrl.Manager, error) {
