@@ -147,7 +147,8 @@ func (l *ledger) admitGroups(w *Workload, p *WorkloadPlan, gated []*Pod, first, 
 
 // like tells whether two pods need the same.
 func (p *Pod) like(q *Pod) bool {
-	return p.Watts == q.Watts && maps.Equal(p.Ask, q.Ask) && maps.Equal(p.Selector, q.Selector)
+	return p.Watts == q.Watts && maps.Equal(p.Ask, q.Ask) && maps.Equal(p.Selector, q.Selector) &&
+		slices.Equal(p.Refused, q.Refused)
 }
 
 // reserve enters the group's watts (L6: the reservation names the pods) before any gate opens.

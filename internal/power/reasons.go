@@ -123,7 +123,7 @@ func (l *ledger) noRooms(g group, candidates []int) string {
 		}
 		names = append(names, l.b[c].Name)
 	}
-	return fmt.Sprintf("%s: no node of %s has the accelerators free (and matches the pod's nodeSelector); no watts are spent on a pod that can't be scheduled",
+	return fmt.Sprintf("%s: no node of %s has the accelerators free and takes the pod (nodeSelector, required affinity, taints); no watts are spent on a pod that can't be scheduled",
 		g, strings.Join(names, ", "))
 }
 

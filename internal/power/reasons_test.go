@@ -103,21 +103,21 @@ func TestReasons(t *testing.T) {
 				s.Nodes = []power.Node{{Name: "n", Budget: "site", Open: true, Free: map[string]int64{"gpu": 4}}}
 				w.Pods[0].Ask = map[string]int64{"gpu": 8}
 			},
-			said{power.NoAccelerators, "pod llm-0: no node of site has the accelerators free (and matches the pod's nodeSelector); no watts are spent on a pod that can't be scheduled"},
+			said{power.NoAccelerators, "pod llm-0: no node of site has the accelerators free and takes the pod (nodeSelector, required affinity, taints); no watts are spent on a pod that can't be scheduled"},
 		},
 		"accelerators on nodes of another kind": {
 			func(s *power.Site, w *power.Workload) {
 				s.Nodes = []power.Node{{Name: "n", Budget: "site", Open: true, Free: map[string]int64{"gpu": 8}, Labels: map[string]string{"model": "b"}}}
 				w.Pods[0].Ask, w.Pods[0].Selector = map[string]int64{"gpu": 8}, map[string]string{"model": "a"}
 			},
-			said{power.NoAccelerators, "pod llm-0: no node of site has the accelerators free (and matches the pod's nodeSelector); no watts are spent on a pod that can't be scheduled"},
+			said{power.NoAccelerators, "pod llm-0: no node of site has the accelerators free and takes the pod (nodeSelector, required affinity, taints); no watts are spent on a pod that can't be scheduled"},
 		},
 		"selector": {
 			func(s *power.Site, w *power.Workload) {
 				s.Budgets[0].Pin = map[string]string{"hall": "one"}
 				w.Pods[0].Selector = map[string]string{"hall": "two"}
 			},
-			said{power.SelectorClash, "the nodeSelector of pod llm-0 excludes the nodes of every budget it could draw from; remove the clashing keys or name another budget"},
+			said{power.SelectorClash, "the nodeSelector or required node affinity of pod llm-0, or taints that it does not tolerate, exclude the nodes of every budget it could draw from; change them or name another budget"},
 		},
 		"unknown budget": {
 			func(_ *power.Site, w *power.Workload) { w.Budget = "hall-9" },

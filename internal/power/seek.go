@@ -186,8 +186,13 @@ func (l *ledger) above(priority int) []Watts {
 	return sums
 }
 
-// candidates are the budgets that feed nodes, under the one the workload asks for, that the pod's own
-// selector does not exclude: those with nodes of their own, by name.
+// excludes tells whether the pod can run on no node of budget i, whatever is free there.
+func (l *ledger) excludes(p *Pod, i int) bool {
+	return clash(p.Selector, l.b[i].Pin) || l.rooms.refuse(l.b[i].Name, p)
+}
+
+// candidates are the budgets that feed nodes, under the one the workload asks for, that the pod does not
+// exclude: those with nodes of their own, by name.
 func (l *ledger) candidates(w *Workload, p *Pod) ([]int, answer) {
 	var found []int
 	clashes := 0
@@ -198,7 +203,7 @@ func (l *ledger) candidates(w *Workload, p *Pod) ([]int, answer) {
 		if len(l.down[i]) > 0 && len(l.rooms.nodes[l.b[i].Name]) == 0 {
 			continue
 		}
-		if clash(p.Selector, l.b[i].Pin) {
+		if l.excludes(p, i) {
 			clashes++
 			continue
 		}
@@ -210,7 +215,7 @@ func (l *ledger) candidates(w *Workload, p *Pod) ([]int, answer) {
 	}
 	if clashes > 0 {
 		return nil, answer{reason: SelectorClash, message: fmt.Sprintf(
-			"the nodeSelector of pod %s excludes the nodes of every budget it could draw from; remove the clashing keys or name another budget", p.Name)}
+			"the nodeSelector or required node affinity of pod %s, or taints that it does not tolerate, exclude the nodes of every budget it could draw from; change them or name another budget", p.Name)}
 	}
 	if w.Budget != "" {
 		return nil, answer{reason: NoBudget, message: fmt.Sprintf(

@@ -129,6 +129,9 @@ type Pod struct {
 	Ask map[string]int64
 	// Selector is its own node selector.
 	Selector map[string]string
+	// Refused is the nodes it can't run on for another reason: its required affinity, or taints that it
+	// does not tolerate.
+	Refused NodeSet
 	// Until is when a Releasing pod's watts are let go.
 	Until time.Time
 }
@@ -159,4 +162,23 @@ type Node struct {
 	Open   bool
 	Labels map[string]string
 	Free   map[string]int64
+}
+
+// NodeSet is a set of nodes by their place in Site.Nodes; nil is none of them.
+type NodeSet []uint64
+
+const setWord = 64
+
+// With is the set and node i; the set may be changed by it.
+func (s NodeSet) With(i int) NodeSet {
+	for len(s) <= i/setWord {
+		s = append(s, 0)
+	}
+	s[i/setWord] |= 1 << (i % setWord)
+	return s
+}
+
+// Has tells whether node i is in the set.
+func (s NodeSet) Has(i int) bool {
+	return i/setWord < len(s) && s[i/setWord]&(1<<(i%setWord)) != 0
 }

@@ -48,7 +48,7 @@ func join(parts []part, pod *Pod, budget int) []part {
 // spot is the best budget for one pod of a gang of which own is placed already.
 func (l *ledger) spot(w *Workload, pod *Pod, candidates []int, own []Watts, last int) (best int, v verdict) {
 	for _, c := range candidates {
-		if clash(pod.Selector, l.b[c].Pin) || (len(pod.Ask) > 0 && l.rooms.find(l.b[c].Name, pod) == nil) {
+		if l.excludes(pod, c) || (pod.picky() && l.rooms.find(l.b[c].Name, pod) == nil) {
 			continue
 		}
 		switch at := l.judge(w, pod.Watts, c, own); {
