@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -105,6 +106,7 @@ type stage struct {
 	t      *testing.T
 	client kubernetes.Interface
 	writer *cluster.Writer
+	nodes  *Nodes
 	k      *Kubelet
 	end    context.CancelFunc
 	done   chan error
@@ -139,8 +141,8 @@ func set(t *testing.T) *stage {
 	}
 	t.Cleanup(addresses.Close)
 	s := &stage{t: t, client: kubernetes.NewForConfigOrDie(c.Admin), done: make(chan error, 1)}
-	nodes := NewNodes(s.client, addresses, logr.Discard())
-	if err := nodes.Create(t.Context(), []NodeSpec{
+	s.nodes = NewNodes(s.client, addresses, logr.Discard())
+	if err := s.nodes.Create(t.Context(), []NodeSpec{
 		{Name: "mining-0", Labels: map[string]string{MiningLabel: "true"}}, {Name: "mining-1", Labels: map[string]string{MiningLabel: "true"}},
 		{Name: "gpu-0", Resources: map[string]int64{"nvidia.com/gpu": 16}, Kwok: true},
 	}); err != nil {
@@ -153,7 +155,7 @@ func set(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := Options{Dir: filepath.Join(dir, "pods"), LogDir: dir, HostIP: nodes.HostIP, Binary: func(string, string) (string, error) { return self, nil }}
+	opts := Options{Dir: filepath.Join(dir, "pods"), LogDir: dir, HostIP: s.nodes.HostIP, Binary: func(string, string) (string, error) { return self, nil }}
 	s.k = NewKubelet(s.client, addresses, opts, logr.Discard())
 	var ctx context.Context
 	ctx, s.end = context.WithCancel(t.Context())
@@ -231,7 +233,7 @@ func (s *stage) gpuPodsLive() {
 	if done.Status.Phase != corev1.PodSucceeded || done.Spec.NodeName != "gpu-0" {
 		s.t.Errorf("phase %s on %s", done.Status.Phase, done.Spec.NodeName)
 	}
-	s.pod("forever", ready)
+	s.readyAgain(s.pod("forever", ready))
 	seen := make(chan bool, 1)
 	go func() { seen <- s.pod("forever", terminatedAll) != nil }()
 	if err := s.client.CoreV1().Pods("default").Delete(s.t.Context(), "forever", metav1.DeleteOptions{}); err != nil {
@@ -239,6 +241,22 @@ func (s *stage) gpuPodsLive() {
 	}
 	<-seen
 	s.pod("forever", func(p *corev1.Pod) bool { return p == nil })
+}
+
+// readyAgain: the controller manager says of pods on a node that it gave up that they are not ready.
+func (s *stage) readyAgain(pod *corev1.Pod) {
+	s.t.Helper()
+	for i := range pod.Status.Conditions {
+		pod.Status.Conditions[i].Status = corev1.ConditionFalse
+	}
+	if _, err := s.client.CoreV1().Pods("default").UpdateStatus(s.t.Context(), pod, metav1.UpdateOptions{}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.pod(pod.Name, func(p *corev1.Pod) bool {
+		return p != nil && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+		})
+	})
 }
 
 func (s *stage) killed(pod *corev1.Pod) {

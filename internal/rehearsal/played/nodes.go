@@ -2,9 +2,13 @@ package played
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -13,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 )
 
@@ -48,6 +53,8 @@ func NewNodes(client kubernetes.Interface, addresses *Addresses, log logr.Logger
 const (
 	leaseNamespace = "kube-node-lease"
 	beatEvery      = 10 * time.Second
+	// statusEvery is how often a node's conditions are told again where nothing changed.
+	statusEvery = 5 * time.Minute
 	// LeaseSeconds of a node's heartbeat.
 	LeaseSeconds = 40
 )
@@ -99,12 +106,23 @@ func (spec NodeSpec) node(ip string) *corev1.Node {
 		node.Labels["type"] = "kwok"
 		return node
 	}
-	now := metav1.Now()
-	node.Status.Conditions = []corev1.NodeCondition{{
-		Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "Rehearsal", Message: "played",
-		LastHeartbeatTime: now, LastTransitionTime: now,
-	}}
+	node.Status.Conditions = healthy(metav1.Now())
 	return node
+}
+
+// healthy is what a kubelet says of a node that lacks nothing.
+func healthy(now metav1.Time) []corev1.NodeCondition {
+	var all []corev1.NodeCondition
+	for _, kind := range []corev1.NodeConditionType{corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeReady} {
+		one := corev1.NodeCondition{
+			Type: kind, Status: corev1.ConditionFalse, Reason: "Rehearsal", Message: "played", LastHeartbeatTime: now, LastTransitionTime: now,
+		}
+		if kind == corev1.NodeReady {
+			one.Status = corev1.ConditionTrue
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // HostIP of a node.
@@ -117,30 +135,53 @@ func (n *Nodes) HostIP(name string) string {
 	return "127.0.0.1"
 }
 
-// Run beats until ctx ends.
+// Run beats until ctx ends: all nodes at once, so that none waits for another's time-out, and again soon
+// where the API server was away.
 func (n *Nodes) Run(ctx context.Context) error {
-	tick := time.NewTicker(beatEvery)
-	defer tick.Stop()
+	timer := time.NewTimer(beatEvery)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
 		}
-		n.mu.Lock()
-		names := maps.Clone(n.alive)
-		n.mu.Unlock()
-		for name := range names {
-			if err := n.beat(ctx, name); err != nil && ctx.Err() == nil {
-				n.log.V(1).Info("a node's heartbeat failed", "node", name, "why", err.Error())
-			}
+		if n.beatAll(ctx) {
+			timer.Reset(beatEvery)
+		} else {
+			timer.Reset(retryEvery)
 		}
 	}
 }
 
+// beatAll says whether every node's heartbeat was heard.
+func (n *Nodes) beatAll(ctx context.Context) bool {
+	n.mu.Lock()
+	names := maps.Clone(n.alive)
+	n.mu.Unlock()
+	var failed atomic.Bool
+	var all sync.WaitGroup
+	for name := range names {
+		all.Go(func() {
+			if err := n.beat(ctx, name); err != nil && ctx.Err() == nil {
+				n.log.V(1).Info("a node's heartbeat failed", "node", name, "why", err.Error())
+				failed.Store(true)
+			}
+		})
+	}
+	all.Wait()
+	return !failed.Load()
+}
+
+// beat renews a node's Lease and keeps its conditions, as a kubelet does. A node that the controller manager
+// gave up is ready again with the next beat, and what it was tainted with goes.
 func (n *Nodes) beat(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	return errors.Join(n.renew(ctx, name), n.keep(ctx, name))
+}
+
+func (n *Nodes) renew(ctx context.Context, name string) error {
 	leases := n.client.CoordinationV1().Leases(leaseNamespace)
 	now := metav1.NowMicro()
 	lease, err := leases.Get(ctx, name, metav1.GetOptions{})
@@ -157,5 +198,36 @@ func (n *Nodes) beat(ctx context.Context, name string) error {
 	}
 	lease.Spec.RenewTime = &now
 	_, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
+	return err
+}
+
+// keep writes a node's conditions where they are not what its kubelet says, or were not told for long.
+func (n *Nodes) keep(ctx context.Context, name string) error {
+	nodes := n.client.CoreV1().Nodes()
+	node, err := nodes.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	told, now := node.Status.Conditions, metav1.Now()
+	want := healthy(now)
+	stale := false
+	for i := range want {
+		at := slices.IndexFunc(told, func(c corev1.NodeCondition) bool { return c.Type == want[i].Type })
+		switch {
+		case at < 0 || told[at].Status != want[i].Status:
+			stale = true
+		default:
+			want[i].LastTransitionTime = told[at].LastTransitionTime
+			stale = stale || now.Sub(told[at].LastHeartbeatTime.Time) >= statusEvery
+		}
+	}
+	if !stale {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": want}})
+	if err != nil {
+		return err
+	}
+	_, err = nodes.Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	return err
 }

@@ -36,6 +36,7 @@ type podWorker struct {
 	mu         sync.Mutex
 	containers []*container
 	started    metav1.Time
+	over       bool // nothing runs, nor will
 }
 
 const (
@@ -162,18 +163,29 @@ func (w *podWorker) all() []*container {
 
 // report writes the pod's status; where that fails it is tried again.
 func (w *podWorker) report(ctx context.Context) {
+	if err := w.write(ctx); err != nil && ctx.Err() == nil {
+		w.k.log.V(1).Info("a pod's status could not be written; trying again", "pod", w.key, "why", err.Error())
+		time.AfterFunc(retryEvery, w.changed)
+	}
+}
+
+// write the pod's status. An object that is gone, or another's by now, needs none.
+func (w *podWorker) write(ctx context.Context) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": w.pod.UID}, "status": w.status()})
 	if err != nil {
-		w.k.log.Error(err, "writing a pod's status", "pod", w.key)
-		return
+		return fmt.Errorf("writing a pod's status: %w", err)
 	}
 	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	_, err = w.k.client.CoreV1().Pods(w.pod.Namespace).Patch(limited, w.pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && ctx.Err() == nil {
-		w.k.log.V(1).Info("a pod's status could not be written; trying again", "pod", w.key, "why", err.Error())
-		time.AfterFunc(retryEvery, w.changed)
+	return unlessGone(err)
+}
+
+func unlessGone(err error) error {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
 	}
+	return err
 }
 
 func (w *podWorker) status() corev1.PodStatus {
@@ -182,21 +194,55 @@ func (w *podWorker) status() corev1.PodStatus {
 		PodIP: w.at.podIP, PodIPs: []corev1.PodIP{{IP: w.at.podIP}},
 	}
 	ready, ended, failed := true, true, false
-	for _, c := range w.all() {
-		one := c.snapshot()
-		s.ContainerStatuses = append(s.ContainerStatuses, one)
+	for _, one := range w.containerStatuses() {
+		s.ContainerStatuses = append(s.ContainerStatuses, one.ContainerStatus)
 		ready = ready && one.Ready
 		t := one.State.Terminated
-		ended = ended && t != nil && c.isOver()
+		ended = ended && t != nil && one.over
 		failed = failed || (t != nil && t.ExitCode != 0)
 	}
 	begun := len(s.ContainerStatuses) > 0
 	if begun {
-		s.StartTime = &w.started
 		s.Phase = phaseOf(ended, failed)
+	}
+	if !w.started.IsZero() {
+		s.StartTime = &w.started
 	}
 	s.Conditions = w.conditions(begun, begun && ready)
 	return s
+}
+
+type containerStatus struct {
+	corev1.ContainerStatus
+	over bool
+}
+
+// containerStatuses are none before anything is started. When the pod has ended, every container has: one
+// that never ran is reported terminated as well, else nobody could tell that it never will.
+func (w *podWorker) containerStatuses() []containerStatus {
+	w.mu.Lock()
+	over := w.over
+	w.mu.Unlock()
+	var out []containerStatus
+	for _, c := range w.all() {
+		out = append(out, containerStatus{c.snapshot(), c.isOver()})
+	}
+	if !over {
+		return out
+	}
+	if len(out) == 0 {
+		for _, spec := range w.pod.Spec.Containers {
+			out = append(out, containerStatus{corev1.ContainerStatus{Name: spec.Name, Image: spec.Image, Started: new(false)}, true})
+		}
+	}
+	for i := range out {
+		if out[i].State.Terminated == nil {
+			out[i].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				ExitCode: 137, Reason: "ContainerStatusUnknown", Message: "the container did not run when the pod was terminated",
+			}}
+		}
+	}
+	return out
 }
 
 func (w *podWorker) conditions(begun, ready bool) []corev1.PodCondition {
@@ -245,21 +291,27 @@ func (w *podWorker) end(ctx context.Context, pod *corev1.Pod) {
 		grace = time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second
 	}
 	w.stop(grace)
-	for ctx.Err() == nil {
-		w.report(ctx)
-		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
-		err := w.k.client.CoreV1().Pods(pod.Namespace).Delete(limited, pod.Name, metav1.DeleteOptions{
-			GracePeriodSeconds: new(int64(0)), Preconditions: &metav1.Preconditions{UID: &pod.UID},
-		})
-		cancel()
-		if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-			return
-		}
+	w.mu.Lock()
+	w.over = true
+	w.mu.Unlock()
+	for w.letGo(ctx, pod) != nil && ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-time.After(retryEvery):
 		}
 	}
+}
+
+// letGo reports the end before it deletes the object: others wait for that report, and no one comes after.
+func (w *podWorker) letGo(ctx context.Context, pod *corev1.Pod) error {
+	if err := w.write(ctx); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return unlessGone(w.k.client.CoreV1().Pods(pod.Namespace).Delete(limited, pod.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: new(int64(0)), Preconditions: &metav1.Preconditions{UID: &pod.UID},
+	}))
 }
 
 func (w *podWorker) stop(grace time.Duration) {
