@@ -32,8 +32,9 @@ func stripPod(object any) (any, error) {
 		}
 	}
 	pod.Annotations = annotations
+	affinity, tolerations := stripScheduling(pod)
 	pod.Spec = corev1.PodSpec{
-		NodeName: pod.Spec.NodeName, NodeSelector: pod.Spec.NodeSelector,
+		Affinity: affinity, Tolerations: tolerations, NodeName: pod.Spec.NodeName, NodeSelector: pod.Spec.NodeSelector,
 		SchedulingGates: pod.Spec.SchedulingGates, Resources: pod.Spec.Resources,
 		ResourceClaims: pod.Spec.ResourceClaims,
 		Containers:     stripContainers(pod.Spec.Containers),
@@ -45,6 +46,19 @@ func stripPod(object any) (any, error) {
 		InitContainerStatuses: stripStatuses(pod.Status.InitContainerStatuses),
 	}
 	return pod, nil
+}
+
+// stripScheduling is what of a pod keeps it off nodes, as long as it is bound to none.
+func stripScheduling(pod *corev1.Pod) (*corev1.Affinity, []corev1.Toleration) {
+	if pod.Spec.NodeName != "" {
+		return nil, nil
+	}
+	required := requiredAffinity(pod)
+	if required == nil {
+		return nil, pod.Spec.Tolerations
+	}
+	affinity := &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: required}
+	return &corev1.Affinity{NodeAffinity: affinity}, pod.Spec.Tolerations
 }
 
 func stripContainers(in []corev1.Container) []corev1.Container {

@@ -63,6 +63,7 @@ func (r *SiteReconciler) snapshot(ctx context.Context) (*snapshot, error) {
 	if err := r.workloadsOf(ctx, s); err != nil {
 		return nil, err
 	}
+	s.refusals()
 	return s, nil
 }
 
