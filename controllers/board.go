@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,9 +128,12 @@ func poolBoard(s *snapshot, p power.Plan, priors map[string]map[string]string) m
 				facts.add(a, plans[a.key], priors[a.key])
 			}
 		}
-		facts.unfound = max(0, power.Watts(s.pools[i].Spec.RatedWatts.Value())-facts.rated)
-		facts.grace = s.site.Pools[i].GraceUntil
-		out[client.ObjectKeyFromObject(&s.pools[i])] = facts
+		key := client.ObjectKeyFromObject(&s.pools[i])
+		if n := slices.IndexFunc(s.site.Pools, func(p power.Pool) bool { return p.Key == key.String() }); n >= 0 {
+			facts.unfound = max(0, s.site.Pools[n].Rated-facts.rated)
+			facts.grace = s.site.Pools[n].GraceUntil
+		}
+		out[key] = facts
 	}
 	return out
 }

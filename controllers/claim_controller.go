@@ -43,7 +43,7 @@ func (r *ClaimReconciler) Reconcile(ctx context.Context, pod *corev1.Pod) (recon
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	s := &snapshot{claims: claims.Items, workloads: make([]workloadFacts, len(claims.Items))}
+	s := &snapshot{lists: &lists{claims: claims.Items}, workloads: make([]workloadFacts, len(claims.Items))}
 	w, err := newMatcher(s).of(ctx, r.Client, pod)
 	if err != nil || w != nil {
 		return reconcile.Result{}, err

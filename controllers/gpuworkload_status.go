@@ -71,6 +71,10 @@ func workloadConditions(st *powerv1.GPUWorkloadStatus, w *workloadFacts, p *powe
 		Type: powerv1.ConditionReady, Status: metav1.ConditionTrue, Reason: powerv1.ReasonGoverned,
 		Message: "its pods are counted; those that wait for power wait at the gate", ObservedGeneration: generation,
 	}
+	if n := len(w.lost); n > 0 {
+		ready.Message = fmt.Sprintf("its pods are counted; the watts of %d that are gone are held until their nodes are heard again, as of pod %s; "+
+			"if that machine is off, delete its Node", n, w.lost[0])
+	}
 	if w.stalled == nil || w.object.DeletionTimestamp != nil {
 		meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
 	}

@@ -53,8 +53,11 @@ type SiteReconciler struct {
 	lastShards map[types.NamespacedName][][]string
 	wakes      chan event.GenericEvent
 
-	links *links // nil until this process has taken over
-	epoch uint64
+	links   *links // nil until this process has taken over
+	epoch   uint64
+	stamped uint64 // the epoch that this process has begun to write on workloads
+	last    *lists // what the last pass read
+	beats   map[string]beat
 	// priors is what each device ran before it slept, by agent; agents report it and ask for it back.
 	priors map[string]map[string]string
 	// met is the highest epoch that any agent has shown.
@@ -94,6 +97,9 @@ func (r *SiteReconciler) Reconcile(ctx context.Context, _ reconcile.Request) (re
 		return reconcile.Result{}, err
 	}
 	plan := power.Decide(s.site)
+	if s.stale != nil {
+		keepDown(plan.Leases, s.site.Agents)
+	}
 	err = r.act(ctx, s, plan)
 	if r.board != nil {
 		r.board.publish(s, plan, r.priors)
@@ -119,6 +125,9 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 		return nil
 	}
 	lowered, raised := r.links.grant(s.now, plan.Leases)
+	if s.stale != nil {
+		return s.stale // nothing is confirmed, reserved or written by what was read long ago
+	}
 	if r.confirm(ctx) {
 		down, up := r.links.grant(s.now, plan.Leases)
 		lowered, raised = lowered+down, raised+up
@@ -128,10 +137,24 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 	}
 	ctx, cancel := r.timeout.of(ctx, actTimeout)
 	defer cancel()
+	r.listen(ctx, s)
 	if s.now.Before(r.hush) {
 		return r.reportOnly(ctx, s, plan)
 	}
 	return r.writeWorkloads(ctx, s, plan)
+}
+
+// keepDown leaves the raises out of a plan made from what was read long ago: what has been promised since
+// may not be in it. Sheds and renewals go on.
+func keepDown(leases []power.LeasePlan, agents []power.Agent) {
+	last := map[string]power.Watts{}
+	for i := range agents {
+		last[agents[i].Key] = agents[i].Lease // none is no watts
+	}
+	for i := range leases {
+		l := &leases[i]
+		l.Watts, l.Raise = min(l.Watts, last[l.Agent]), false
+	}
 }
 
 // confirm reads the leader Lease for agents met since it was read last; without that they get no lease.

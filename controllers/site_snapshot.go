@@ -21,33 +21,50 @@ import (
 
 // snapshot is everything that one pass knows. After it is taken nothing reads the API.
 type snapshot struct {
+	*lists
+	// stale is why lists are those of an earlier pass; nil where they are not.
+	stale     error
 	now       time.Time
-	budgets   []powerv1.PowerBudget
-	pools     []powerv1.MinerPool
-	claims    []powerv1.GPUWorkload
-	cuts      []powerv1.CurtailmentEvent
-	nodes     []corev1.Node
-	pods      []corev1.Pod // shared with the cache: read only
 	site      power.Site
 	workloads []workloadFacts // as site.Workloads
 	peers     []peer
 	agents    []agentView
-	podByUID  map[types.UID]*corev1.Pod
 	// lastShards is what each pool was split into before a faulty edit; it is the reconciler's.
 	lastShards map[types.NamespacedName][][]string
-	ordered    map[types.UID]bool      // StatefulSets with podManagementPolicy OrderedReady
-	poolOf     map[types.UID]types.UID // MinerPool of each StatefulSet that has one
+	asked      map[string]bool // nodes to be heard once the leases are out
 }
+
+// lists are the objects of one reading of the caches: shared with them, read only.
+type lists struct {
+	budgets  []powerv1.PowerBudget
+	pools    []powerv1.MinerPool
+	claims   []powerv1.GPUWorkload
+	cuts     []powerv1.CurtailmentEvent
+	nodes    []corev1.Node
+	pods     []corev1.Pod
+	podByUID map[types.UID]*corev1.Pod
+	ordered  map[types.UID]bool      // StatefulSets with podManagementPolicy OrderedReady
+	poolOf   map[types.UID]types.UID // MinerPool of each StatefulSet that has one
+}
+
+// readTimeout bounds the reading of the caches. They wait for writes in flight to come back, and a hung
+// API server must not stop leases.
+const readTimeout = 2 * time.Second
 
 // snapshot reads the caches and the agents' newest reports into one Site.
 func (r *SiteReconciler) snapshot(ctx context.Context) (*snapshot, error) {
-	s := &snapshot{now: r.Clock(), podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}, poolOf: map[types.UID]types.UID{}, lastShards: r.lastShards}
-	if err := r.readAll(ctx, s); err != nil {
+	s := &snapshot{now: r.Clock(), lastShards: r.lastShards, asked: map[string]bool{}}
+	var err error
+	switch s.lists, err = r.readAll(ctx); {
+	case err == nil:
+		r.last = s.lists
+	case r.last == nil:
 		return nil, err
+	default:
+		s.lists, s.stale = r.last, err
 	}
-	sort.Slice(s.budgets, func(a, b int) bool { return s.budgets[a].Name < s.budgets[b].Name })
 	s.site.Now = s.now
-	s.site.Budgets = budgetsOf(s.budgets, s.cuts)
+	s.site.Budgets = budgetsOf(s.budgets, s.cuts, s.nodes)
 	if s.now.Before(r.hush) {
 		for i := range s.site.Budgets {
 			s.site.Budgets[i].Halted = "the API server's store went back in time; the ledger is renewed first"
@@ -67,7 +84,9 @@ func (r *SiteReconciler) snapshot(ctx context.Context) (*snapshot, error) {
 	return s, nil
 }
 
-func (r *SiteReconciler) readAll(ctx context.Context, s *snapshot) error {
+func (r *SiteReconciler) readAll(ctx context.Context) (*lists, error) {
+	ctx, cancel := r.timeout.of(ctx, readTimeout)
+	defer cancel()
 	shared := client.UnsafeDisableDeepCopyOption(true)
 	var (
 		budgets powerv1.PowerBudgetList
@@ -87,11 +106,14 @@ func (r *SiteReconciler) readAll(ctx context.Context, s *snapshot) error {
 		{"stateful sets", &sets},
 	} {
 		if err := r.List(ctx, read.list, shared); err != nil {
-			return fmt.Errorf("listing %s: %w", read.what, err)
+			return nil, fmt.Errorf("listing %s: %w", read.what, err)
 		}
 	}
-	s.budgets, s.pools, s.claims, s.cuts = budgets.Items, pools.Items, claims.Items, cuts.Items
-	s.nodes, s.pods = nodes.Items, pods.Items
+	s := &lists{
+		budgets: budgets.Items, pools: pools.Items, claims: claims.Items, cuts: cuts.Items, nodes: nodes.Items, pods: pods.Items,
+		podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}, poolOf: map[types.UID]types.UID{},
+	}
+	sort.Slice(s.budgets, func(a, b int) bool { return s.budgets[a].Name < s.budgets[b].Name })
 	slices.SortFunc(s.pods, func(a, b corev1.Pod) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
@@ -105,22 +127,23 @@ func (r *SiteReconciler) readAll(ctx context.Context, s *snapshot) error {
 			s.poolOf[set.UID] = ref.UID
 		}
 	}
-	return nil
+	return s, nil
 }
 
 // budgetsOf turns specs into the decision's budgets. What is wrong with a budget halts it: nothing is
 // raised or admitted there, and sheds go on.
-func budgetsOf(budgets []powerv1.PowerBudget, cuts []powerv1.CurtailmentEvent) []power.Budget {
+func budgetsOf(budgets []powerv1.PowerBudget, cuts []powerv1.CurtailmentEvent, nodes []corev1.Node) []power.Budget {
 	byName := map[string]*powerv1.PowerBudget{}
 	selects := false
 	for i := range budgets {
 		byName[budgets[i].Name] = &budgets[i]
 		selects = selects || len(budgets[i].Spec.NodeSelector) > 0
 	}
+	doubles := doublesOf(byName, nodes)
 	out := make([]power.Budget, len(budgets))
 	for i := range budgets {
 		b := &budgets[i]
-		fault, message := budgetFault(byName, b)
+		fault, message := budgetFault(byName, doubles, b)
 		out[i] = power.Budget{
 			Name: b.Name, Parent: b.Spec.Parent, Limit: power.Watts(b.Spec.LimitWatts.Value()),
 			MarginPercent: int(powerv1.Or(b.Spec.MarginPercent, powerv1.DefaultMarginPercent)),
@@ -250,10 +273,15 @@ func (s *snapshot) poolsOf(l *links, priors map[string]map[string]string) {
 		byName[s.budgets[i].Name] = &s.budgets[i]
 	}
 	budget := map[string]string{}
+	s.agents = l.view(s.now)
+	sort.Slice(s.agents, func(a, b int) bool { return s.agents[a].key < s.agents[b].key })
 	for i := range s.pools {
 		p := &s.pools[i]
 		key := client.ObjectKeyFromObject(p).String()
 		budget[key] = p.Spec.Budget
+		if !s.entered(p) {
+			continue
+		}
 		pool := power.Pool{
 			Key: key, Budget: p.Spec.Budget, Rated: power.Watts(p.Spec.RatedWatts.Value()),
 			Priority: int(powerv1.Or(p.Spec.Priority, 0)), Observe: p.Spec.Control == powerv1.ControlObserve,
@@ -265,8 +293,6 @@ func (s *snapshot) poolsOf(l *links, priors map[string]map[string]string) {
 		s.site.Pools = append(s.site.Pools, pool)
 	}
 	expected := s.peersOf(priors)
-	s.agents = l.view(s.now)
-	sort.Slice(s.agents, func(a, b int) bool { return s.agents[a].key < s.agents[b].key })
 	for i := range s.agents {
 		a := &s.agents[i]
 		a.agent.Budget = budget[a.agent.Pool]
@@ -276,6 +302,22 @@ func (s *snapshot) poolsOf(l *links, priors map[string]map[string]string) {
 		p := &s.site.Pools[i]
 		p.GraceUntil = s.grace(p.Key, expected[p.Key], l.began, leaseOf(byName[p.Budget]))
 	}
+}
+
+// entered tells whether a pool is in the ledger: from when its agents are first made. Before that nobody
+// commands its machines, and they are what they were without it: part of the site's base load. A pool
+// whose spec was faulty from its first day thus costs the others nothing.
+func (s *snapshot) entered(p *powerv1.MinerPool) bool {
+	for _, uid := range s.poolOf {
+		if uid == p.UID {
+			return true
+		}
+	}
+	if p.Status.Agents != nil && *p.Status.Agents > 0 {
+		return true
+	}
+	key := client.ObjectKeyFromObject(p).String()
+	return slices.ContainsFunc(s.agents, func(a agentView) bool { return a.agent.Pool == key && a.since.After(time.Time{}) })
 }
 
 // discovery is how long an agent's run may take to find its devices, from when it was first met.

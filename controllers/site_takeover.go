@@ -38,6 +38,7 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 	if epoch, err = r.above(ctx, epoch, claims.Items); err != nil {
 		return err
 	}
+	r.stamped = epoch
 	for i := range claims.Items {
 		if err := r.stamp(ctx, &claims.Items[i], epoch); err != nil {
 			return err
@@ -64,7 +65,11 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 func (r *SiteReconciler) above(ctx context.Context, epoch uint64, claims []powerv1.GPUWorkload) (uint64, error) {
 	lifted := max(epoch, r.met.Load()+1)
 	for i := range claims {
-		lifted = max(lifted, uint64(claims[i].Status.Epoch)+1)
+		met := uint64(claims[i].Status.Epoch)
+		if met == r.stamped && met <= epoch {
+			continue // by this very process, in a try that failed later
+		}
+		lifted = max(lifted, met+1)
 	}
 	if lifted == epoch {
 		return epoch, nil

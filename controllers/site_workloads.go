@@ -27,7 +27,9 @@ type workloadFacts struct {
 	endedAt  map[types.UID]metav1.Time
 	// ungated are its pods that never were at the gate (L8).
 	ungated int
-	power   power.Workload
+	// lost are its pods that are gone and whose nodes have not been heard since.
+	lost  []string
+	power power.Workload
 }
 
 // fault is a spec error: a reason and a sentence that names the field and the mend.
@@ -52,7 +54,7 @@ func (r *SiteReconciler) workloadsOf(ctx context.Context, s *snapshot) error {
 	}
 	for i := range s.workloads {
 		w := &s.workloads[i]
-		r.enterGone(ctx, s, w)
+		r.enterGone(s, w)
 		s.finish(w)
 		s.site.Workloads = append(s.site.Workloads, w.power)
 	}
@@ -197,55 +199,6 @@ func (r *SiteReconciler) release(s *snapshot, w *workloadFacts, p *power.Pod, re
 	w.endedAt[reserved.UID] = at
 	delay := powerv1.Or(w.object.Spec.ReleaseDelaySeconds, powerv1.DefaultReleaseDelaySeconds)
 	p.Until = at.Add(time.Duration(delay) * time.Second)
-}
-
-// nodeQuiet is how much newer than a pod's end its node's heartbeat must be to prove that the node,
-// alive, no longer has it (L6).
-const nodeQuiet = 60 * time.Second
-
-// enterGone counts every reservation whose pod is no more, until the pod is known to have ended.
-func (r *SiteReconciler) enterGone(ctx context.Context, s *snapshot, w *workloadFacts) {
-	for i := range w.object.Status.Reservations {
-		res := &w.object.Status.Reservations[i]
-		if _, here := s.podByUID[res.UID]; here {
-			continue
-		}
-		p := power.Pod{
-			UID: string(res.UID), Name: res.Name, Phase: power.Admitted,
-			Watts: power.Watts(res.Watts.Value()), Budget: res.Budget,
-		}
-		gone := r.gone.of(res.UID)
-		p.Node = gone.node
-		if res.EndedAt != nil || gone.ended || r.nodeForgot(ctx, s, gone, res) {
-			p.Phase = power.Releasing
-			r.release(s, w, &p, res)
-		}
-		w.power.Pods = append(w.power.Pods, p)
-	}
-}
-
-// nodeForgot tells whether the node of a vanished pod has been heard long enough after it vanished; all
-// nodes of its budget where the node is not known.
-func (r *SiteReconciler) nodeForgot(ctx context.Context, s *snapshot, gone gonePod, res *powerv1.Reservation) bool {
-	if s.now.Sub(gone.at) < nodeQuiet {
-		return false
-	}
-	found := false
-	for i := range s.site.Nodes {
-		n := &s.site.Nodes[i]
-		if gone.node != "" && n.Name != gone.node {
-			continue // where it ran is not known after a takeover: then every node has to say so
-		}
-		at, err := r.Heartbeat(ctx, n.Name)
-		if err != nil || at.Sub(gone.at) < nodeQuiet {
-			return false
-		}
-		found = true
-	}
-	if found {
-		r.gone.confirm(res.UID)
-	}
-	return found
 }
 
 // finish fills in what the decision needs to know of a workload as a whole.

@@ -59,6 +59,7 @@ type site struct {
 	writes []string
 	events *eventLog
 	wire   *fakeAgents
+	hung   error // what every list answers, where it is set
 	pools  *MinerPoolReconciler
 	budget *PowerBudgetReconciler
 }
@@ -194,6 +195,12 @@ func (s *site) countWrites() interceptor.Funcs {
 		s.writes = append(s.writes, fmt.Sprintf("%s %T %s", verb, o, o.GetName()))
 	}
 	return interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+			if s.hung != nil {
+				return s.hung
+			}
+			return c.List(ctx, l, opts...)
+		},
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			note("create", o)
 			return c.Create(ctx, o, opts...)

@@ -1,0 +1,137 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+const (
+	// nodeQuiet is how much newer than a pod's end its node's heartbeat must be to prove that the node,
+	// alive, no longer has it (L6).
+	nodeQuiet = 60 * time.Second
+	// listenEvery is how often one node is asked, listenAtOnce how many are in one pass.
+	listenEvery  = 10 * time.Second
+	listenAtOnce = 64
+)
+
+// beat is what was last heard of a node, by uncached reads.
+type beat struct {
+	asked, at time.Time
+	deleted   bool // the Node object is no more: somebody has said that the machine is off
+}
+
+// enterGone counts every reservation whose pod is no more, until the pod is known to have ended.
+func (r *SiteReconciler) enterGone(s *snapshot, w *workloadFacts) {
+	for i := range w.object.Status.Reservations {
+		res := &w.object.Status.Reservations[i]
+		if _, here := s.podByUID[res.UID]; here {
+			continue
+		}
+		p := power.Pod{
+			UID: string(res.UID), Name: res.Name, Phase: power.Admitted,
+			Watts: power.Watts(res.Watts.Value()), Budget: res.Budget,
+		}
+		gone := r.gone.of(res.UID)
+		p.Node = gone.node
+		if res.EndedAt != nil || gone.ended || r.forgotten(s, w, gone, res) {
+			p.Phase = power.Releasing
+			r.release(s, w, &p, res)
+		}
+		w.power.Pods = append(w.power.Pods, p)
+	}
+}
+
+// forgotten tells whether the node of a vanished pod was heard long enough after it vanished, or is no
+// more; all nodes of its budget where the node is not known, as after a takeover. Those not heard yet are
+// asked once the leases are out.
+func (r *SiteReconciler) forgotten(s *snapshot, w *workloadFacts, gone gonePod, res *powerv1.Reservation) bool {
+	if s.now.Sub(gone.at) < nodeQuiet {
+		return false
+	}
+	all := true
+	for _, name := range s.mayHaveRun(gone, res) {
+		b := r.beats[name]
+		if b.deleted || b.at.Sub(gone.at) >= nodeQuiet {
+			continue
+		}
+		if all {
+			w.lost = append(w.lost, fmt.Sprintf("%s on node %s", res.Name, name))
+		}
+		s.asked[name], all = true, false
+	}
+	if all {
+		r.gone.confirm(res.UID)
+	}
+	return all
+}
+
+// mayHaveRun is the nodes that a vanished pod may have run on.
+func (s *snapshot) mayHaveRun(gone gonePod, res *powerv1.Reservation) []string {
+	if gone.node != "" {
+		return []string{gone.node}
+	}
+	byName := map[string]*powerv1.PowerBudget{}
+	for i := range s.budgets {
+		byName[s.budgets[i].Name] = &s.budgets[i]
+	}
+	var names []string
+	for i := range s.site.Nodes {
+		n := &s.site.Nodes[i]
+		if byName[res.Budget] == nil || n.Budget == "" || isUnder(byName, byName[n.Budget], res.Budget) {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
+// listen asks for the heartbeats that the snapshot missed, past the cache, a bounded number at a time.
+func (r *SiteReconciler) listen(ctx context.Context, s *snapshot) {
+	if len(s.asked) == 0 {
+		r.beats = nil
+		return
+	}
+	if r.beats == nil {
+		r.beats = map[string]beat{}
+	}
+	var due []string
+	for _, name := range slices.Sorted(maps.Keys(s.asked)) {
+		if s.now.Sub(r.beats[name].asked) >= listenEvery && len(due) < listenAtOnce {
+			due = append(due, name)
+		}
+	}
+	heard := make([]beat, len(due))
+	r.each(len(due), func(i int) { heard[i] = r.hear(ctx, due[i], s.now) })
+	for i, name := range due {
+		heard[i].at = later(heard[i].at, r.beats[name].at)
+		r.beats[name] = heard[i]
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// hear reads one node's heartbeat, and whether there is such a node at all.
+func (r *SiteReconciler) hear(ctx context.Context, name string, now time.Time) beat {
+	heard := beat{asked: now}
+	if at, err := r.Heartbeat(ctx, name); err == nil {
+		heard.at = at
+		return heard
+	}
+	err := r.Live.Get(ctx, client.ObjectKey{Name: name}, &corev1.Node{})
+	heard.deleted = apierrors.IsNotFound(err)
+	return heard
+}
