@@ -81,7 +81,7 @@ func Judge(run Run) Report {
 		Scenario: run.Scenario, StartedAt: run.Zero.UTC().Truncate(time.Millisecond), DurationSeconds: round(run.End.Sub(run.Zero).Seconds()),
 		Failures: append([]string{}, run.Failures...), Handovers: []Handover{}, Curtailments: []Curtailment{},
 		Samples: len(run.Samples), MissingSamples: s.missing, SampleGapSeconds: round(s.gap.Seconds()),
-		 LimitWatts: s.limit, PeakWatts: s.peak, Budgets: s.extents,
+		LimitWatts: s.limit, PeakWatts: s.peak, Budgets: s.extents,
 	}
 	s.over(&r)
 	s.share(&r)

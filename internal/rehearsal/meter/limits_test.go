@@ -6,19 +6,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/counterweight-dev/counterweight/internal/rehearsal/scenario"
+	"sigs.k8s.io/yaml"
 )
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-func object(t *testing.T, yaml string) *unstructured.Unstructured {
+func object(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
-	all, err := scenario.Parse(yaml)
-	if err != nil || len(all) != 1 {
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
 		t.Fatalf("parsing: %v", err)
 	}
-	return all[0]
+	return u
 }
 
 func budget(t *testing.T, l *Limits, name, spec string) {

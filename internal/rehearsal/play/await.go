@@ -66,7 +66,7 @@ func (g *stage) holds(ctx context.Context, a scenario.Await, since time.Time) er
 	case a.Gone != nil:
 		return g.isGone(ctx, *a.Gone)
 	case a.Leader != "":
-		return g.operatorLeads(ctx)
+		return g.election.leads(ctx)
 	}
 	return nil
 }
@@ -221,23 +221,6 @@ func (g *stage) isGone(ctx context.Context, o scenario.Object) error {
 		return err
 	}
 	return fmt.Errorf("%s %s is still there", o.Kind, o.Name)
-}
-
-// freshSeconds is how old the last renewal of a living leader can be.
-const freshSeconds = 8
-
-func (g *stage) operatorLeads(ctx context.Context) error {
-	leases, err := g.client.CoordinationV1().Leases(systemNamespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
-	}
-	for _, l := range leases.Items {
-		held := l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity != "" && l.Spec.RenewTime != nil
-		if held && g.clock.Now().Sub(l.Spec.RenewTime.Time) < freshSeconds*time.Second {
-			return nil
-		}
-	}
-	return errors.New("no operator leads")
 }
 
 // agentsRun says whether every MinerPool has agents, and all of them are ready.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -25,10 +26,12 @@ type machines struct {
 	groups  []scenario.FleetGroup
 	sick    map[string]int // machines of a group that no controller can bring to hash as told
 	history []judge.FleetAt
+	// changed is the persona of each machine that got one since it was switched on, by address.
+	changed map[string]string
 }
 
 func newMachines(url string, groups []scenario.FleetGroup, now time.Time) *machines {
-	m := &machines{url: url, client: &http.Client{Timeout: 5 * time.Second}, groups: groups, sick: map[string]int{}}
+	m := &machines{url: url, client: &http.Client{Timeout: 5 * time.Second}, groups: groups, sick: map[string]int{}, changed: map[string]string{}}
 	for _, g := range groups {
 		for persona, n := range g.Personas {
 			if !healthy(persona) {
@@ -77,6 +80,7 @@ func (m *machines) persona(ctx context.Context, p scenario.Persona, now time.Tim
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range answer.Changed {
+		m.changed[c.Address] = string(c.To)
 		switch was, is := healthy(string(c.From)), healthy(string(c.To)); {
 		case was && !is:
 			m.sick[c.Group]++
@@ -85,6 +89,20 @@ func (m *machines) persona(ctx context.Context, p scenario.Persona, now time.Tim
 		}
 	}
 	m.note(now)
+	return nil
+}
+
+// again gives machines that were switched off the personas they had. Those of the fleet file they take by
+// themselves, the same ones each time.
+func (m *machines) again(ctx context.Context) error {
+	m.mu.Lock()
+	changed := maps.Clone(m.changed)
+	m.mu.Unlock()
+	for _, address := range slices.Sorted(maps.Keys(changed)) {
+		if err := m.post(ctx, "/persona", scenario.Persona{Address: address, Persona: changed[address]}, nil); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

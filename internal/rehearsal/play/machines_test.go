@@ -1,6 +1,7 @@
 package play
 
 import (
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,9 +23,9 @@ func TestHealthyMachinesAreCounted(t *testing.T) {
 		asked = append(asked, r.URL.Path)
 		switch {
 		case strings.Contains(body.String(), `"persona":"dark"`):
-			_, _ = w.Write([]byte(`{"changed":[{"group":"a","from":"good","to":"dark"},{"group":"a","from":"deaf","to":"dark"},{"group":"a","from":"late","to":"dark"}]}`))
+			_, _ = w.Write([]byte(`{"changed":[{"group":"a","from":"good","to":"dark"},{"group":"a","from":"deaf","to":"dark"},{"address":"127.1.0.3","group":"a","from":"late","to":"dark"}]}`))
 		case strings.Contains(body.String(), `"persona":"good"`):
-			_, _ = w.Write([]byte(`{"changed":[{"group":"a","from":"dark","to":"good"}]}`))
+			_, _ = w.Write([]byte(`{"changed":[{"address":"127.1.0.4","group":"a","from":"dark","to":"good"}]}`))
 		default:
 			http.Error(w, "no such group", http.StatusBadRequest)
 		}
@@ -104,5 +105,40 @@ func TestATakenAddressIsNamed(t *testing.T) {
 	}
 	if firstFree(netip.MustParseAddr("127.91.0.3")) == 0 {
 		t.Error("there is no port to move to")
+	}
+}
+
+// TestMachinesKeepWhatIsWrongWithThem through a loss of power: the newest persona of each counts.
+func TestMachinesKeepWhatIsWrongWithThem(t *testing.T) {
+	var told []string
+	answers := []string{
+		`{"changed":[{"address":"127.1.0.3","group":"a","from":"good","to":"dark"},{"address":"127.1.0.4","group":"a","from":"good","to":"dark"}]}`,
+		`{"changed":[{"address":"127.1.0.4","group":"a","from":"dark","to":"good"}]}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(answers) > 0 {
+			_, _ = w.Write([]byte(answers[0]))
+			answers = answers[1:]
+			return
+		}
+		var p scenario.Persona
+		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+			t.Error(err)
+		}
+		told = append(told, p.Address+" "+p.Persona)
+		_, _ = w.Write([]byte(`{"changed":[]}`))
+	}))
+	defer server.Close()
+	m := newMachines(server.URL, []scenario.FleetGroup{{Name: "a", Count: 10, Model: "S21", Budget: "hall"}}, at(0))
+	for _, p := range []scenario.Persona{{Group: "a", Count: 2, Persona: "dark"}, {Group: "a", Count: 1, Persona: "good"}} {
+		if err := m.persona(t.Context(), p, at(1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.again(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"127.1.0.3 dark", "127.1.0.4 good"}, told); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -36,7 +36,7 @@ type observer struct {
 	records  map[types.UID]*judge.Pod
 	events   map[string]judge.Event
 	budgets  map[string]judge.Budget
-	pools    map[string]poolFacts // by namespace/name
+	pools    map[string]poolFacts     // by namespace/name
 	releases map[string]time.Duration // by namespace/name of the GPUWorkload
 	longest  time.Duration
 }

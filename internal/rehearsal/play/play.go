@@ -90,7 +90,7 @@ func (g *stage) run(ctx context.Context, began time.Time) (history, error) {
 func (g *stage) awaitStart(ctx context.Context) error {
 	start := g.s.Startup
 	deadline := g.clock.Now().Add(start.Timeout.D)
-	waits := []func(context.Context) error{g.operatorLeads, g.agentsRun}
+	waits := []func(context.Context) error{g.election.leads, g.agentsRun}
 	if *start.MiningSharePercent > 0 && len(g.s.Fleet.Groups) > 0 {
 		waits = append(waits, func(context.Context) error {
 			return g.miningHas(*start.MiningSharePercent, g.clock.Now().Add(-time.Second))

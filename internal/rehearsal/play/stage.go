@@ -63,6 +63,7 @@ type stage struct {
 	nodes     *played.Nodes
 	kubelet   *played.Kubelet
 	machines  *machines
+	election  *election
 	readings  *readings
 	observer  *observer
 	moved     map[string]int

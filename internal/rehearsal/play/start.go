@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -152,12 +153,30 @@ func (g *stage) startSim(ctx context.Context) error {
 		return err
 	}
 	g.machines = newMachines("http://"+address, g.s.Fleet.Groups, g.clock.Now())
+	return g.awaitSim(ctx, sim)
+}
+
+func (g *stage) awaitSim(ctx context.Context, sim *proc.Service) error {
 	return until(ctx, time.Minute, func() error {
 		if !sim.Running() {
 			return over{fmt.Errorf("asic-sim ended: %s", proc.LastLines(sim.LogPath(), 1))}
 		}
 		return g.machines.ready(ctx)
 	})
+}
+
+// restartSim brings the machines' power back. What they were told is forgotten; what is wrong with them is not.
+func (g *stage) restartSim(ctx context.Context, sim *proc.Service) error {
+	if sim.Running() {
+		return nil
+	}
+	if err := sim.Start(); err != nil {
+		return err
+	}
+	if err := g.awaitSim(ctx, sim); err != nil {
+		return err
+	}
+	return g.machines.again(ctx)
 }
 
 // meterConfig is what the meter can't read from the API.
@@ -189,10 +208,26 @@ func (g *stage) apply(ctx context.Context, m scenario.Manifests) error {
 	return g.writer.Apply(ctx, objects)
 }
 
+// applyRefused applies what the API must refuse, in these words.
+func (g *stage) applyRefused(ctx context.Context, m scenario.Manifests, words string) error {
+	err := g.apply(ctx, m)
+	switch {
+	case err == nil:
+		return fmt.Errorf("the API took it; want it refused with %q", words)
+	case ctx.Err() != nil || !strings.Contains(err.Error(), words):
+		return fmt.Errorf("want it refused with %q: %w", words, err)
+	}
+	return nil
+}
+
 func (g *stage) startMeter(ctx context.Context) (err error) {
 	cfg := g.meterConfig()
 	g.observer = newObserver(cfg, g.clock)
 	if err := g.observer.follow(ctx, g.client, g.anything); err != nil {
+		return err
+	}
+	g.election = newElection(g.client, g.clock)
+	if err := g.election.follow(ctx); err != nil {
 		return err
 	}
 	log := g.cluster.LogPath("meter")

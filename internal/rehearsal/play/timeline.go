@@ -3,14 +3,11 @@ package play
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/judge"
-	"github.com/counterweight-dev/counterweight/internal/rehearsal/proc"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/report"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/scenario"
 )
@@ -102,6 +99,9 @@ func (g *stage) fireAwait(ctx context.Context, i int, step scenario.Step, h *his
 func (g *stage) act(ctx context.Context, step scenario.Step) error {
 	switch step.Action() {
 	case "apply":
+		if step.Refused != "" {
+			return g.applyRefused(ctx, step.Apply, step.Refused)
+		}
 		return g.apply(ctx, step.Apply)
 	case "delete":
 		o := step.Delete
@@ -114,8 +114,8 @@ func (g *stage) act(ctx context.Context, step scenario.Step) error {
 		return g.machines.persona(ctx, *step.Persona, g.clock.Now())
 	case "reboot":
 		return g.machines.reboot(ctx, *step.Reboot)
-	case "kill", "pause", "resume", "start":
-		return g.disturb(step)
+	case "kill", "pause", "resume", "stop", "start":
+		return g.disturb(ctx, step)
 	}
 	return nil
 }
@@ -136,43 +136,6 @@ func (g *stage) dropLimit(ctx context.Context, d scenario.DropLimit) error {
 	return g.writer.Merge(ctx, kindOf("", "PowerBudget"), "", d.Budget, patch)
 }
 
-// disturb acts on a process. What a scenario disturbs may end in any way.
-func (g *stage) disturb(step scenario.Step) error {
-	name := step.Process()
-	target, key, err := g.target(name)
-	if err != nil {
-		return err
-	}
-	g.mu.Lock()
-	g.disturbed[key] = true
-	g.mu.Unlock()
-	switch step.Action() {
-	case "kill":
-		return target.Signal(syscall.SIGKILL)
-	case "pause":
-		return target.Signal(syscall.SIGSTOP)
-	case "resume":
-		return target.Signal(syscall.SIGCONT)
-	}
-	return target.Start()
-}
-
-// target finds a process, and the name under which its end is told.
-func (g *stage) target(name string) (proc.Target, string, error) {
-	if strings.HasPrefix(name, "agent") {
-		key, err := g.kubelet.Key(name)
-		if err != nil {
-			return nil, "", err
-		}
-		t, err := g.kubelet.Find(key)
-		return t, key, err
-	}
-	if s := g.cluster.Process(name); s != nil {
-		return s, name, nil
-	}
-	return nil, "", errors.New("there is no process " + name)
-}
-
 // labelOf a step, in a few words.
 func labelOf(step scenario.Step) string {
 	if step.Label != "" {
@@ -180,6 +143,9 @@ func labelOf(step scenario.Step) string {
 	}
 	switch step.Action() {
 	case "apply":
+		if step.Refused != "" {
+			return namesOf(step.Apply) + " is refused"
+		}
 		return "apply " + namesOf(step.Apply)
 	case "delete":
 		return fmt.Sprintf("delete %s %s", step.Delete.Kind, step.Delete.Name)

@@ -105,6 +105,8 @@ func TestLabels(t *testing.T) {
 	cases := map[string]scenario.Step{
 		"mine":                      {Label: "mine", Note: "x"},
 		"apply Job j":               {Apply: apply},
+		"Job j is refused":          {Apply: apply, Refused: "no"},
+		"stop etcd":                 {Stop: "etcd"},
 		"delete Job j":              {Delete: &scenario.Object{Kind: "Job", Name: "j"}},
 		"scale chat to 4":           {Scale: &scenario.Scale{Name: "chat", Replicas: 4}},
 		"3 of row-1 turn deaf":      {Persona: &scenario.Persona{Group: "row-1", Count: 3, Persona: "deaf"}},

@@ -26,6 +26,7 @@ type container struct {
 	process  *proc.Process
 	status   corev1.ContainerStatus
 	stopping bool
+	halted   bool          // down until start
 	now      chan struct{} // ends a back-off
 	ended    chan struct{}
 }
@@ -163,9 +164,11 @@ func (c *container) backOff(restarts int, err error) {
 	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-c.now:
+	for again := true; again; again = c.isHalted() {
+		select {
+		case <-timer.C:
+		case <-c.now:
+		}
 	}
 }
 
@@ -188,8 +191,29 @@ func (c *container) isStopping() bool {
 	return c.stopping
 }
 
+func (c *container) isHalted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.halted
+}
+
+// halt kills the process; it stays down until start.
+func (c *container) halt() error {
+	c.mu.Lock()
+	c.halted = true
+	p := c.process
+	c.mu.Unlock()
+	if p != nil {
+		p.Stop(0)
+	}
+	return nil
+}
+
 // start ends a back-off.
 func (c *container) start() {
+	c.mu.Lock()
+	c.halted = false
+	c.mu.Unlock()
 	select {
 	case c.now <- struct{}{}:
 	default:

@@ -272,9 +272,26 @@ func (s *stage) killed(pod *corev1.Pod) {
 	if last := again.Status.ContainerStatuses[0].LastTerminationState.Terminated; last == nil || last.ExitCode != 137 {
 		s.t.Errorf("the kill is not told: %+v", last)
 	}
+	s.halted(agent, pod.Name)
 	if again.UID != pod.UID || again.Status.PodIP != pod.Status.PodIP {
 		s.t.Error("the pod is another one")
 	}
+}
+
+// halted: it stays down, whatever its restart policy, until it is started.
+func (s *stage) halted(agent proc.Target, name string) {
+	s.t.Helper()
+	if err := agent.Halt(); err != nil {
+		s.t.Fatal(err)
+	}
+	down := s.pod(name, terminatedAll)
+	if down.Status.ContainerStatuses[0].RestartCount != 1 {
+		s.t.Error("it was started again")
+	}
+	if err := agent.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.pod(name, func(p *corev1.Pod) bool { return ready(p) && p.Status.ContainerStatuses[0].RestartCount == 2 })
 }
 
 // deleted: the process ends, the object stays until its finalizer is taken away, and nothing is started for it.

@@ -336,6 +336,16 @@ func (w *podWorker) Signal(sig syscall.Signal) error {
 	return nil
 }
 
+// Halt kills every container's process; none is started again until Start.
+func (w *podWorker) Halt() error {
+	for _, c := range w.all() {
+		if err := c.halt(); err != nil {
+			return fmt.Errorf("agent %s: %w", w.key, err)
+		}
+	}
+	return nil
+}
+
 // Start ends the back-off of what is not running.
 func (w *podWorker) Start() error {
 	for _, c := range w.all() {

@@ -86,6 +86,34 @@ func TestServiceIsStartedAgain(t *testing.T) {
 	<-ends
 }
 
+func TestHaltedServiceStaysDownUntilItIsStarted(t *testing.T) {
+	ends := make(chan Exit, 10)
+	s, err := Serve(shell(t, "sleep 1000"), Restart{First: 1, Next: 1, Max: 1}, func(_ string, e Exit) { ends <- e })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop(0)
+	if err := s.Halt(); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-ends; e.Signal != syscall.SIGKILL { // told when it is decided whether it runs again
+		t.Errorf("got %v", e)
+	}
+	if s.Restarts() != 0 || s.Running() {
+		t.Errorf("it is back: %d restarts", s.Restarts())
+	}
+	if err := s.Start(); err != nil || !s.Running() {
+		t.Fatalf("it does not start: %v", err)
+	}
+	if err := s.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-ends
+	if s.Restarts() != 1 {
+		t.Error("a service that was started again is not minded any more")
+	}
+}
+
 func TestStoppedServiceStaysStopped(t *testing.T) {
 	s, err := Serve(shell(t, "sleep 1000"), KubeletRestart, func(string, Exit) { t.Error("heard of a wanted end") })
 	if err != nil {

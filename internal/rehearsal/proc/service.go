@@ -38,6 +38,7 @@ type Service struct {
 	process  *Process
 	restarts int
 	stopped  bool
+	halted   bool // down until Start
 	again    *time.Timer
 }
 
@@ -60,7 +61,13 @@ func (s *Service) LogPath() string { return s.spec.LogPath }
 func (s *Service) Start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped || s.running() {
+	s.halted = false
+	return s.start()
+}
+
+// start is Start where nobody wants it down; s.mu is held.
+func (s *Service) start() error {
+	if s.stopped || s.halted || s.running() {
 		return nil
 	}
 	if s.again != nil {
@@ -92,14 +99,37 @@ func (s *Service) follow(p *Process) {
 	<-p.Done()
 	s.mu.Lock()
 	stopped := s.stopped
-	if !stopped && s.restart.First > 0 && s.process == p {
-		s.again = time.AfterFunc(s.restart.Delay(s.restarts), func() { _ = s.Start() })
+	if !stopped && !s.halted && s.restart.First > 0 && s.process == p {
+		s.again = time.AfterFunc(s.restart.Delay(s.restarts), s.restartNow)
 		s.restarts++
 	}
 	s.mu.Unlock()
 	if !stopped && s.onExit != nil {
 		s.onExit(s.spec.Name, p.Exit())
 	}
+}
+
+func (s *Service) restartNow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A start that fails shows in the log of whoever asked first; there is nobody to tell here.
+	_ = s.start()
+}
+
+// Halt kills it. It stays down until Start, and is down when Halt returns.
+func (s *Service) Halt() error {
+	s.mu.Lock()
+	s.halted = true
+	if s.again != nil {
+		s.again.Stop()
+		s.again = nil
+	}
+	p := s.process
+	s.mu.Unlock()
+	if p != nil {
+		p.Stop(0)
+	}
+	return nil
 }
 
 // Running says whether it is running now; a paused one is.
@@ -145,6 +175,7 @@ func (s *Service) Stop(grace time.Duration) {
 type Target interface {
 	Signal(syscall.Signal) error
 	Start() error
+	Halt() error
 }
 
 // Pid of the process that runs or ran last.

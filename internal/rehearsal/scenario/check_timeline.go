@@ -3,6 +3,7 @@ package scenario
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,9 @@ const (
 	Scheduler         = "scheduler"
 	Kwok              = "kwok"
 	Sim               = "sim"
+	// Leader is the operator that holds the election's Lease when it is stopped, and the one stopped last
+	// under this name when it is to go on.
+	Leader = "leader"
 )
 
 var fixedProcesses = []string{APIServer, Etcd, ControllerManager, Scheduler, Kwok, Sim}
@@ -48,6 +52,7 @@ func (step Step) actions() []string {
 	add("kill", step.Kill != "")
 	add("pause", step.Pause != "")
 	add("resume", step.Resume != "")
+	add("stop", step.Stop != "")
 	add("start", step.Start != "")
 	add("dropLimit", step.DropLimit != nil)
 	add("note", step.Note != "")
@@ -60,11 +65,30 @@ func (s *Scenario) checkTimeline(c *checker) {
 	for i, step := range s.Timeline {
 		path := fmt.Sprintf("timeline[%d]", i)
 		if actions := step.actions(); len(actions) != 1 {
-			c.say(path, "want exactly one of apply, delete, scale, persona, reboot, kill, pause, resume, start, dropLimit, note, await; got %v", actions)
+			c.say(path, "want exactly one of apply, delete, scale, persona, reboot, kill, pause, resume, stop, start, dropLimit, note, await; got %v", actions)
 			continue
 		}
 		last = step.checkTime(c, path, last)
+		if step.Refused != "" && step.Action() != "apply" {
+			c.say(path+".refused", "goes with apply only")
+		}
 		s.checkStep(c, path, step)
+	}
+	s.checkLeader(c)
+}
+
+// checkLeader: who is to go on must have been stopped by the same name.
+func (s *Scenario) checkLeader(c *checker) {
+	ways := map[string][]string{"resume": {"pause"}, "start": {"kill", "stop"}}
+	before := map[string]bool{}
+	for i, step := range s.Timeline {
+		if step.Process() != Leader {
+			continue
+		}
+		if need, ok := ways[step.Action()]; ok && !slices.ContainsFunc(need, func(way string) bool { return before[way] }) {
+			c.say(fmt.Sprintf("timeline[%d].%s", i, step.Action()), "no step above it has %s: leader", strings.Join(need, " or "))
+		}
+		before[step.Action()] = true
 	}
 }
 
@@ -106,10 +130,12 @@ func (s *Scenario) checkStep(c *checker, path string, step Step) {
 }
 
 // Process is the process that a step is about.
-func (step Step) Process() string { return step.Kill + step.Pause + step.Resume + step.Start }
+func (step Step) Process() string {
+	return step.Kill + step.Pause + step.Resume + step.Stop + step.Start
+}
 
 func (s *Scenario) checkProcess(c *checker, path, name string) {
-	if name == "" || agentProcess.MatchString(name) {
+	if name == "" || name == Leader || agentProcess.MatchString(name) {
 		return
 	}
 	if found := operatorProcess.FindStringSubmatch(name); found != nil {
@@ -118,7 +144,7 @@ func (s *Scenario) checkProcess(c *checker, path, name string) {
 		}
 		return
 	}
-	c.oneOf(path, name, append([]string{"operator-N", "agent-N", "agent/POD", "agent/NAMESPACE/POD"}, fixedProcesses...)...)
+	c.oneOf(path, name, append([]string{Leader, "operator-N", "agent-N", "agent/POD", "agent/NAMESPACE/POD"}, fixedProcesses...)...)
 }
 
 func (s *Scenario) checkMachines(c *checker, path, group, address string) {

@@ -115,14 +115,18 @@ type Step struct {
 	// for what no controller can foresee, such as a limit that falls with no warning.
 	Within *Duration `json:"within,omitempty"`
 
-	Apply     Manifests  `json:"apply,omitzero"`
-	Delete    *Object    `json:"delete,omitempty"`
-	Scale     *Scale     `json:"scale,omitempty"`
-	Persona   *Persona   `json:"persona,omitempty"`
-	Reboot    *Reboot    `json:"reboot,omitempty"`
-	Kill      string     `json:"kill,omitempty"`
-	Pause     string     `json:"pause,omitempty"`
-	Resume    string     `json:"resume,omitempty"`
+	Apply Manifests `json:"apply,omitzero"`
+	// Refused goes with Apply: the step holds only if the API refuses the manifests, with these words.
+	Refused string   `json:"refused,omitempty"`
+	Delete  *Object  `json:"delete,omitempty"`
+	Scale   *Scale   `json:"scale,omitempty"`
+	Persona *Persona `json:"persona,omitempty"`
+	Reboot  *Reboot  `json:"reboot,omitempty"`
+	Kill    string   `json:"kill,omitempty"`
+	Pause   string   `json:"pause,omitempty"`
+	Resume  string   `json:"resume,omitempty"`
+	// Stop kills as Kill does, and what was stopped stays down until Start.
+	Stop      string     `json:"stop,omitempty"`
 	Start     string     `json:"start,omitempty"`
 	DropLimit *DropLimit `json:"dropLimit,omitempty"`
 	Note      string     `json:"note,omitempty"`

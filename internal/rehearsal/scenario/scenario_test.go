@@ -69,6 +69,9 @@ func TestReadNamesTheFieldThatIsWrong(t *testing.T) {
 		"no time":              {"timeline: [{note: x}]", "timeline[0].at: is missing"},
 		"time goes back":       {"timeline: [{at: 5s, note: x}, {at: 4s, note: z}]", "timeline[1].at: 4s is before the step above it (5s)"},
 		"no such operator":     {"timeline: [{at: 1s, kill: operator-1}]", "timeline[0].kill: there is no operator-1"},
+		"leader not paused":    {"timeline: [{at: 1s, kill: leader}, {at: 2s, resume: leader}]", "timeline[1].resume: no step above it has pause: leader"},
+		"leader not killed":    {"timeline: [{at: 1s, pause: leader}, {at: 2s, start: leader}]", "timeline[1].start: no step above it has kill or stop: leader"},
+		"refused what":         {"timeline: [{at: 1s, kill: sim, refused: because}]", "timeline[0].refused: goes with apply only"},
 		"no such process":      {"timeline: [{at: 1s, pause: toaster}]", `timeline[0].pause: "toaster"`},
 		"no such group":        {"timeline: [{at: 1s, reboot: {group: b}}]", `timeline[0].reboot: no machine`},
 		"no such persona":      {"timeline: [{at: 1s, persona: {group: a, persona: tired}}]", `timeline[0].persona.persona: "tired"`},
@@ -87,6 +90,21 @@ func TestReadNamesTheFieldThatIsWrong(t *testing.T) {
 				t.Errorf("want an error with %q, got: %v", c.want, err)
 			}
 		})
+	}
+}
+
+func TestReadTakesTheLeaderForAProcess(t *testing.T) {
+	s := read(t, small+`
+timeline:
+- {at: 1s, pause: leader}
+- {at: 2s, resume: leader}
+- {at: 3s, stop: leader}
+- {at: 4s, start: leader}
+`)
+	for i, want := range []string{"pause", "resume", "stop", "start"} {
+		if step := s.Timeline[i]; step.Action() != want || step.Process() != Leader {
+			t.Errorf("got %s %s", step.Action(), step.Process())
+		}
 	}
 }
 
