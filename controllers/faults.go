@@ -2,8 +2,6 @@ package controllers
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -11,11 +9,11 @@ import (
 )
 
 // budgetFault is what makes a budget unusable: a reason and a sentence, both empty where nothing does.
-func budgetFault(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget) (reason, message string) {
+func budgetFault(byName map[string]*powerv1.PowerBudget, doubles map[string]double, b *powerv1.PowerBudget) (reason, message string) {
 	at := b
 	for range len(byName) + 1 {
 		if at.Spec.Parent == "" {
-			return sameNodes(byName, b)
+			return doubles[b.Name].fault()
 		}
 		up := byName[at.Spec.Parent]
 		if up == nil {
@@ -49,30 +47,6 @@ func parentBinds(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget)
 		}
 	}
 	return ""
-}
-
-// sameNodes finds an older budget that feeds the very same nodes without being above or below: a pod there
-// would draw from one and count on the other.
-func sameNodes(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget) (reason, message string) {
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		o := byName[name]
-		if len(b.Spec.NodeSelector) == 0 || len(o.Spec.NodeSelector) == 0 || isUnder(byName, b, name) || isUnder(byName, o, b.Name) {
-			continue // itself, above or below, or no nodes
-		}
-		if elder(o, b) && maps.Equal(pinOf(byName, o), pinOf(byName, b)) {
-			return powerv1.ReasonSelectorOverlap, fmt.Sprintf(
-				"spec.nodeSelector chooses the same nodes as PowerBudget %s, which is neither above nor below; narrow one of the two", o.Name)
-		}
-	}
-	return "", ""
-}
-
-// elder orders budgets by age, then by name.
-func elder(a, b *powerv1.PowerBudget) bool {
-	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.CreationTimestamp.Before(&b.CreationTimestamp)
-	}
-	return a.Name < b.Name
 }
 
 // overlapsOther names an older pool that has an address of this one; empty where none has. The older pool

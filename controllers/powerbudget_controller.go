@@ -2,9 +2,11 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -38,10 +40,11 @@ type PowerBudgetReconciler struct {
 
 // budgetSnapshot is everything one reconcile of a budget knows.
 type budgetSnapshot struct {
-	byName map[string]*powerv1.PowerBudget
-	users  int // children, pools and reservations that still count here
-	plan   power.BudgetPlan
-	known  bool
+	byName  map[string]*powerv1.PowerBudget
+	doubles map[string]double
+	users   int // children, pools and reservations that still count here
+	plan    power.BudgetPlan
+	known   bool
 }
 
 // Reconcile writes one budget's status.
@@ -95,8 +98,12 @@ func (r *PowerBudgetReconciler) tell(b, next *powerv1.PowerBudget, s *budgetSnap
 func (r *PowerBudgetReconciler) snapshot(ctx context.Context, b *powerv1.PowerBudget) (*budgetSnapshot, error) {
 	s := &budgetSnapshot{byName: map[string]*powerv1.PowerBudget{}}
 	var budgets powerv1.PowerBudgetList
-	if err := r.List(ctx, &budgets); err != nil {
-		return nil, fmt.Errorf("listing power budgets: %w", err)
+	var nodes corev1.NodeList
+	if err := errors.Join(
+		wrap(r.List(ctx, &budgets), "listing power budgets"),
+		wrap(r.List(ctx, &nodes, client.UnsafeDisableDeepCopyOption(true)), "listing nodes"),
+	); err != nil {
+		return nil, err
 	}
 	for i := range budgets.Items {
 		s.byName[budgets.Items[i].Name] = &budgets.Items[i]
@@ -104,6 +111,7 @@ func (r *PowerBudgetReconciler) snapshot(ctx context.Context, b *powerv1.PowerBu
 			s.users++
 		}
 	}
+	s.doubles = doublesOf(s.byName, nodes.Items)
 	s.plan, s.known = r.board.budget(b.Name)
 	if b.DeletionTimestamp == nil {
 		return s, nil
@@ -145,7 +153,7 @@ func budgetStatus(st *powerv1.PowerBudgetStatus, b *powerv1.PowerBudget, s *budg
 		})
 	}
 	wait := time.Duration(0)
-	reason, message := budgetFault(s.byName, b)
+	reason, message := budgetFault(s.byName, s.doubles, b)
 	young := now.Sub(b.CreationTimestamp.Time)
 	waits := reason == powerv1.ReasonParentNotFound && young < settleIn
 	if reason == "" || waits || b.DeletionTimestamp != nil {
@@ -211,6 +219,7 @@ func (r *PowerBudgetReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&powerv1.PowerBudget{}, changed).
 		Watches(&powerv1.PowerBudget{}, every, changed).
 		Watches(&powerv1.MinerPool{}, every, changed).
+		Watches(&corev1.Node{}, every, builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.board.budgetEvents, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{EnableWarmup: new(true), ReconciliationTimeout: 4 * actTimeout}).
 		Complete(reconcile.AsReconciler(r.Client, r))
@@ -222,7 +231,7 @@ func (r *PowerBudgetReconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // requestsFor asks for every object of a kind.
 func requestsFor(ctx context.Context, c client.Reader, list client.ObjectList) []reconcile.Request {
-	if err := c.List(ctx, list); err != nil {
+	if err := c.List(ctx, list, client.UnsafeDisableDeepCopyOption(true)); err != nil {
 		log.FromContext(ctx).Error(err, "Listing for a change elsewhere", "kind", fmt.Sprintf("%T", list))
 		return nil
 	}
