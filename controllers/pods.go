@@ -35,7 +35,8 @@ func stripPod(object any) (any, error) {
 	affinity, tolerations := stripScheduling(pod)
 	pod.Spec = corev1.PodSpec{
 		Affinity: affinity, Tolerations: tolerations, NodeName: pod.Spec.NodeName, NodeSelector: pod.Spec.NodeSelector,
-		SchedulingGates: pod.Spec.SchedulingGates, Resources: pod.Spec.Resources,
+		TerminationGracePeriodSeconds: pod.Spec.TerminationGracePeriodSeconds,
+		SchedulingGates:               pod.Spec.SchedulingGates, Resources: pod.Spec.Resources,
 		ResourceClaims: pod.Spec.ResourceClaims,
 		Containers:     stripContainers(pod.Spec.Containers),
 		InitContainers: stripContainers(pod.Spec.InitContainers),
@@ -103,6 +104,11 @@ func ended(pod *corev1.Pod) bool {
 		}
 	}
 	return true
+}
+
+// graceOf is how long a pod may take to end once it is told to.
+func graceOf(pod *corev1.Pod) time.Duration {
+	return time.Duration(powerv1.Or(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)) * time.Second
 }
 
 // rejected tells whether a kubelet refused the pod before any container of it began.

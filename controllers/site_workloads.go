@@ -67,7 +67,7 @@ func (r *SiteReconciler) enter(s *snapshot, w *workloadFacts, pod *corev1.Pod) {
 	reserved := reservationOf(w, pod.UID)
 	p := power.Pod{
 		UID: string(pod.UID), Name: pod.Name, Node: pod.Spec.NodeName,
-		Created: pod.CreationTimestamp.Time, Ask: asked(r.Table, pod), Selector: pod.Spec.NodeSelector,
+		Created: pod.CreationTimestamp.Time, Grace: graceOf(pod), Ask: asked(r.Table, pod), Selector: pod.Spec.NodeSelector,
 	}
 	p.Watts = power.Watts(watts)
 	if !admitted {

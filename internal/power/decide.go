@@ -41,8 +41,11 @@ func (l *ledger) keep(w *Workload, p *WorkloadPlan) {
 	}
 }
 
-// evict names interruptible pods to evict where firm load alone is over the limit in force, lowest
-// priority first and youngest first, until it would not be.
+// evictSlack is how much longer than its grace an eviction may take to be seen done.
+const evictSlack = 10 * time.Second
+
+// evict names interruptible pods to evict where firm load alone is over the limit in force, or over one
+// that comes before they could have ended, lowest priority first and youngest first, until it would not be.
 func (l *ledger) evict() []Eviction {
 	short := l.shorts()
 	if short == nil {
@@ -60,10 +63,11 @@ func (l *ledger) evict() []Eviction {
 // shorts is what each budget that may evict is short of; nil where none is.
 func (l *ledger) shorts() []Watts {
 	short := make([]Watts, len(l.b))
-	found := false
+	found, by := false, l.s.Now.Add(l.notice())
 	for i := range short {
 		if l.b[i].Evict {
-			short[i] = l.short(i)
+			limit, _ := l.least(i, l.s.Now, by)
+			short[i] = l.short(i, limit)
 			found = found || short[i] > 0
 		}
 	}
@@ -95,10 +99,23 @@ func (l *ledger) evictFrom(w *Workload, short []Watts) []Eviction {
 	return out
 }
 
-// short is how much firm load and mining at its floor are over the limit in force. Agents that are only
-// silent are left out: what they may draw is no reason to evict anybody.
-func (l *ledger) short(i int) Watts {
-	limit, _ := l.at(i, l.s.Now)
+// notice is how long before a limit falls evictions for it are due.
+func (l *ledger) notice() time.Duration {
+	longest := time.Duration(0)
+	for i := range l.s.Workloads {
+		w := &l.s.Workloads[i]
+		for n := range w.Pods {
+			if w.Interruptible && w.Pods[n].Phase == Admitted {
+				longest = max(longest, w.Pods[n].Grace)
+			}
+		}
+	}
+	return longest + evictSlack
+}
+
+// short is how much firm load and mining at its floor are over a limit. Agents that are only silent are
+// left out: what they may draw is no reason to evict anybody.
+func (l *ledger) short(i int, limit Watts) Watts {
 	return max(0, l.base[i]+l.res[i]+l.stays[i]-l.silent[i]-limit)
 }
 
@@ -111,7 +128,7 @@ func (l *ledger) report() []BudgetPlan {
 		p := BudgetPlan{
 			Name: l.b[i].Name, Limit: limit, Reason: LimitSpec, Planned: l.planned[i],
 			Base: l.base[i], Unfound: l.unfound[i], Held: l.held[i], Leased: l.leased[i], Reserved: l.res[i],
-			Demand: l.demand[i], Over: max(0, l.over(i)), Short: l.short(i), Mining: max(0, caps[i]),
+			Demand: l.demand[i], Over: max(0, l.over(i)), Short: l.short(i, limit), Mining: max(0, caps[i]),
 		}
 		if by >= 0 {
 			p.Reason, p.By = LimitCurtailment, l.b[i].Cuts[by].Name
@@ -133,11 +150,11 @@ func (l *ledger) report() []BudgetPlan {
 // next is the first instant at which the passing of time alone changes the plan.
 func (l *ledger) next() time.Time {
 	var times []time.Time
-	now := l.s.Now
+	now, notice := l.s.Now, l.notice()
 	for i := range l.b {
 		for c := range l.b[i].Cuts {
 			cut := &l.b[i].Cuts[c]
-			times = append(times, cut.Start.Add(-horizon), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
+			times = append(times, cut.Start.Add(-horizon), cut.Start.Add(-notice), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
 		}
 		times = append(times, l.quietFrom(i))
 	}

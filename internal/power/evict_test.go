@@ -23,7 +23,14 @@ func TestEvictions(t *testing.T) {
 		"youngest first":            {limit: 450, want: []string{"low-0", "mid-1", "mid-0"}},
 		"never what says Never":     {limit: 0, want: []string{"low-0", "mid-1", "mid-0"}},
 		"not where it says Protect": {limit: 450, edit: func(s *power.Site) { s.Budgets[0].Evict = false }},
-		"not for a fall to come":    {limit: 700, edit: func(s *power.Site) { s.Budgets[0].Cuts = []power.Cut{{Start: in(time.Second), End: in(time.Hour)}} }},
+		"for a fall too near to wait": {limit: 700, edit: func(s *power.Site) {
+			s.Budgets[0].Cuts = []power.Cut{{Start: in(40 * time.Second), End: in(time.Hour), Limit: 650}}
+			s.Workloads[2].Pods[0].Grace = 30 * time.Second
+		}, want: []string{"low-0"}},
+		"not for one that can wait": {limit: 700, edit: func(s *power.Site) {
+			s.Budgets[0].Cuts = []power.Cut{{Start: in(41 * time.Second), End: in(time.Hour), Limit: 650}}
+			s.Workloads[2].Pods[0].Grace = 30 * time.Second
+		}},
 		"for one in force":          {limit: 700, edit: func(s *power.Site) { s.Budgets[0].Cuts = []power.Cut{{Start: now, End: in(time.Hour), Limit: 650}} }, want: []string{"low-0"}},
 		"not while mining can shed": {limit: 700, edit: func(s *power.Site) { mine(s, "site", 300, 300) }},
 		"not to keep floorWatts":    {limit: 700, edit: func(s *power.Site) { p, _ := mine(s, "site", 300, 300); p.Floor = 200 }},

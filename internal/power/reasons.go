@@ -51,7 +51,7 @@ func (l *ledger) noRoom(w *Workload, g group, parts []part) (Reason, string) {
 		return MiningFirst, fmt.Sprintf(
 			"%s needs %v on %s; mining pools there have a higher priority than %d and keep up to %v",
 			g, need, b, w.Priority, about(above[tight], limit))
-	case !w.Interruptible && l.lowBy[tight] >= 0 && least+limit-l.low[tight] >= need:
+	case !(w.Interruptible && l.b[tight].Evict) && l.lowBy[tight] >= 0 && least+limit-l.low[tight] >= need:
 		cut := l.b[tight].Cuts[l.lowBy[tight]]
 		return CurtailmentAhead, fmt.Sprintf(
 			"%s needs %v on %s, and in curtailment %s (limit %v less margin) only %v would be left for it",

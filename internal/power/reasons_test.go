@@ -53,8 +53,14 @@ func TestReasons(t *testing.T) {
 			said{power.CurtailmentAhead, "pod llm-0 needs 60 kW on site, and in curtailment evening (limit 50 kW less margin) only 50 kW would be left for it"},
 		},
 		"interruptible work does not mind a curtailment ahead": {
-			func(s *power.Site, w *power.Workload) { s.Budgets[0].Cuts, w.Interruptible = []power.Cut{cut}, true },
+			func(s *power.Site, w *power.Workload) {
+				s.Budgets[0].Cuts, s.Budgets[0].Evict, w.Interruptible = []power.Cut{cut}, true, true
+			},
 			said{power.AllReserved, "1 pods have their watts"},
+		},
+		"but it does where nothing is evicted for one": {
+			func(s *power.Site, w *power.Workload) { s.Budgets[0].Cuts, w.Interruptible = []power.Cut{cut}, true },
+			said{power.CurtailmentAhead, "pod llm-0 needs 60 kW on site, and in curtailment evening (limit 50 kW less margin) only 50 kW would be left for it"},
 		},
 		"nor anybody one past the horizon": {
 			func(s *power.Site, _ *power.Workload) {

@@ -152,9 +152,9 @@ func (l *ledger) judge(w *Workload, need Watts, c int, own []Watts) verdict {
 }
 
 // gain is what a workload may count on at budget i beyond the room: what coming curtailments take from
-// work that must not be interrupted, less what mining set above it may draw.
+// work that is not evicted for them, less what mining set above it may draw.
 func (l *ledger) gain(w *Workload, i int, above []Watts) (gain Watts) {
-	if w.Interruptible {
+	if w.Interruptible && l.b[i].Evict {
 		gain = l.planned[i] - l.low[i]
 	}
 	if above != nil {

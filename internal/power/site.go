@@ -132,6 +132,8 @@ type Pod struct {
 	// Refused is the nodes it can't run on for another reason: its required affinity, or taints that it
 	// does not tolerate.
 	Refused NodeSet
+	// Grace is how long it may take to end once it is evicted.
+	Grace time.Duration
 	// Until is when a Releasing pod's watts are let go.
 	Until time.Time
 }
