@@ -143,10 +143,7 @@ func labelOf(step scenario.Step) string {
 	}
 	switch step.Action() {
 	case "apply":
-		if step.Refused != "" {
-			return namesOf(step.Apply) + " is refused"
-		}
-		return "apply " + namesOf(step.Apply)
+		return labelOfApply(step)
 	case "delete":
 		return fmt.Sprintf("delete %s %s", step.Delete.Kind, step.Delete.Name)
 	case "scale":
@@ -163,6 +160,13 @@ func labelOf(step scenario.Step) string {
 		return "await"
 	}
 	return step.Action() + " " + step.Process()
+}
+
+func labelOfApply(step scenario.Step) string {
+	if step.Refused != "" {
+		return namesOf(step.Apply) + " is refused"
+	}
+	return "apply " + namesOf(step.Apply)
 }
 
 func machinesOf(group, address string, count int) string {

@@ -198,7 +198,7 @@ func (c *container) isHalted() bool {
 }
 
 // halt kills the process; it stays down until start.
-func (c *container) halt() error {
+func (c *container) halt() {
 	c.mu.Lock()
 	c.halted = true
 	p := c.process
@@ -206,7 +206,6 @@ func (c *container) halt() error {
 	if p != nil {
 		p.Stop(0)
 	}
-	return nil
 }
 
 // start ends a back-off.
