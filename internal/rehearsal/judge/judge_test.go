@@ -152,15 +152,15 @@ func TestLeftIsBoundAtEveryBudget(t *testing.T) {
 	}}
 	fleet := map[string]int64{"a": 999, "b": 100, "site": 50, "free": 8}
 	// a: 290; b: its 100 fit in 480; at the site 290+100+50 fit in 970; free: 8.
-	if got := Share(sample, nil, nil, fleet); got != 448 {
+	if got := Share(sample, nil, fleet); got != 448 {
 		t.Errorf("want 448, got %g", got)
 	}
 	sample.Budgets["site"] = meter.Reading{Limit: limit(500), Base: 30, AI: 400}
-	if got := Share(sample, nil, nil, fleet); got != 78 {
+	if got := Share(sample, nil, fleet); got != 78 {
 		t.Errorf("want 70 and 8, got %g", got)
 	}
 	sample.Budgets["site"] = meter.Reading{Limit: limit(300), Base: 30, AI: 400}
-	if got := Share(sample, nil, nil, fleet); got != 8 {
+	if got := Share(sample, nil, fleet); got != 8 {
 		t.Errorf("want nothing and 8, got %g", got)
 	}
 }

@@ -107,9 +107,10 @@ func (s *series) fleetAt(t time.Time) map[string]int64 {
 	return now
 }
 
-// Share is what mining may draw in one sample, while a rehearsal runs.
-func Share(sample meter.Sample, pods []Pod, budgets map[string]Budget, fleet map[string]int64) float64 {
-	s := series{run: Run{Pods: pods, Budgets: budgets, Fleet: []FleetAt{{Watts: fleet}}}}
+// Share is what mining may draw in one sample, while a rehearsal runs. What is kept for pods that ended
+// is in it: who waits for mining waits for that too.
+func Share(sample meter.Sample, budgets map[string]Budget, fleet map[string]int64) float64 {
+	s := series{run: Run{Budgets: budgets, Fleet: []FleetAt{{Watts: fleet}}}}
 	return s.mayDraw(sample)
 }
 

@@ -142,8 +142,8 @@ func (g *stage) miningHas(percent float64, since time.Time) error {
 	if err != nil {
 		return err
 	}
-	pods, _, budgets := g.observer.seen()
-	left := judge.Share(sample, pods, budgets, g.machines.canDraw())
+	_, _, budgets := g.observer.seen()
+	left := judge.Share(sample, budgets, g.machines.canDraw())
 	if mining := float64(sample.Roots().Mining); mining < percent/100*left {
 		return fmt.Errorf("mining draws %.0f W of its share of %.0f W, less than %g %%", mining, left, percent)
 	}
