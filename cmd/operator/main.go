@@ -63,7 +63,7 @@ func run(ctx context.Context, f flags) error {
 		return fmt.Errorf("finding the API server: %w; set --kubeconfig or run in a cluster", err)
 	}
 	cfg.QPS = -1 // the API server's own priority and fairness limits us; a hand-over must not queue here
-	if err := checkVersion(cfg); err != nil {
+	if err := checkCluster(ctx, cfg, f.namespace); err != nil {
 		return err
 	}
 	table, err := loadTable(f.table)
@@ -125,6 +125,14 @@ func newManager(cfg *rest.Config, f flags, leader *controllers.Leader) (ctrl.Man
 		return nil, fmt.Errorf("adding probes: %w", err)
 	}
 	return mgr, nil
+}
+
+// checkCluster refuses a cluster in which the operator could not do its work.
+func checkCluster(ctx context.Context, cfg *rest.Config, namespace string) error {
+	if err := checkVersion(cfg); err != nil {
+		return err
+	}
+	return checkRights(ctx, cfg, namespace)
 }
 
 // checkVersion refuses an API server that can't make the gate.
