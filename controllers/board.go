@@ -32,16 +32,18 @@ type poolFacts struct {
 	known   bool // the site has been decided since this process leads
 	agents  int  // that report under this leader
 	unheard []string
-	counts  lease.Counts
-	leased  power.Watts
-	target  power.Watts
-	most    power.Watts // what it could draw
-	rated   power.Watts // of the devices found
-	unfound power.Watts
-	grace   time.Time
-	trouble []lease.Trouble
-	limit   power.BudgetPlan // of its budget
-	priors  map[string]map[string]string
+	// quarantined talk nonsense; what answers for the refused is not they. Each with the reason.
+	quarantined, refused []string
+	counts               lease.Counts
+	leased               power.Watts
+	target               power.Watts
+	most                 power.Watts // what it could draw
+	rated                power.Watts // of the devices found
+	unfound              power.Watts
+	grace                time.Time
+	trouble              []lease.Trouble
+	limit                power.BudgetPlan // of its budget
+	priors               map[string]map[string]string
 }
 
 const boardBuffer = 4096
@@ -139,9 +141,14 @@ func poolBoard(s *snapshot, p power.Plan, priors map[string]map[string]string) m
 }
 
 func (f *poolFacts) add(a *agentView, plan power.LeasePlan, priors map[string]string) {
-	if !a.agent.Heard {
+	switch {
+	case a.quarantine != "":
+		f.quarantined = append(f.quarantined, a.key+" ("+a.quarantine+")")
+	case !a.agent.Heard && a.refused != "":
+		f.refused = append(f.refused, a.key+" ("+a.refused+")")
+	case !a.agent.Heard:
 		f.unheard = append(f.unheard, a.key)
-	} else {
+	default:
 		f.agents++
 	}
 	c := a.report.Counts

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/link"
 	"github.com/counterweight-dev/counterweight/internal/power"
 )
 
@@ -33,7 +34,8 @@ type peer struct {
 // stream carries one agent's messages for as long as its pod lives, over as many connections as it
 // takes, until ctx ends. Open does not wait.
 type stream interface {
-	Open(ctx context.Context, p peer, report func(lease.Report)) outbox
+	// down is told why a connection ended.
+	Open(ctx context.Context, p peer, report func(lease.Report), down func(error)) outbox
 }
 
 // outbox takes what is to leave for one agent; putting never blocks.
@@ -53,6 +55,7 @@ type agentLink struct {
 	raisedAt time.Time
 	runAt    time.Time // when the current run was first met
 	run      lease.Run
+	refused  string // why the newest connection was not the agent's; empty once it reports
 }
 
 // links are all agents of one leader. Reports arrive on streams; leases leave on them.
@@ -148,7 +151,7 @@ func (l *links) start(ctx context.Context, a *agentLink) {
 	a.stop = stop
 	a.opened++
 	number := a.opened
-	a.orders = l.stream.Open(streamCtx, a.peer, func(r lease.Report) { l.report(a, number, r) })
+	a.orders = l.stream.Open(streamCtx, a.peer, func(r lease.Report) { l.report(a, number, r) }, func(err error) { l.down(a, number, err) })
 }
 
 // report takes in one report and introduces the leader where the agent does not know it yet.
@@ -164,6 +167,7 @@ func (l *links) report(a *agentLink, number int, r lease.Report) {
 	if a.run != r.Run {
 		a.run, a.runAt = r.Run, now
 	}
+	a.refused = ""
 	if hello != nil {
 		a.orders.PutHello(*hello)
 	}
@@ -175,6 +179,21 @@ func (l *links) report(a *agentLink, number int, r lease.Report) {
 	}
 	if hello != nil || material(before, after) {
 		l.wake()
+	}
+}
+
+// down takes in why a connection ended. What the wire refuses is nonsense that never became a report.
+func (l *links) down(a *agentLink, number int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a.opened != number || a.stop == nil {
+		return
+	}
+	switch {
+	case errors.Is(err, link.ErrBounds):
+		a.issuer.Quarantine(err)
+	case errors.Is(err, link.ErrOtherPod), errors.Is(err, link.ErrIdentity):
+		a.refused = err.Error()
 	}
 }
 
@@ -200,6 +219,8 @@ type agentView struct {
 	report lease.Report
 	since  time.Time // when the current run was first met
 	known  bool      // the current run has reported under this leader
+	// quarantine is why its reports do not count, refused why what answers for it is not it.
+	quarantine, refused string
 }
 
 // view is every agent, in no order, as of now.
@@ -211,7 +232,10 @@ func (l *links) view(now time.Time) []agentView {
 		at, known := a.issuer.Heard()
 		r := a.issuer.Newest()
 		last, leased := a.issuer.Last()
-		v := agentView{peer: a.peer, report: r, since: a.runAt, known: known}
+		v := agentView{peer: a.peer, report: r, since: a.runAt, known: known, refused: a.refused}
+		if why := a.issuer.Quarantined(); why != nil {
+			v.quarantine = why.Error()
+		}
 		v.agent = power.Agent{
 			Key: a.key, Pool: a.pool.String(),
 			Heard: known && now.Sub(at) < silent && r.Generation > 0,

@@ -131,6 +131,12 @@ func reachable(p *powerv1.MinerPool, s *poolSnapshot, now time.Time) (status met
 	f := s.facts
 	status = metav1.ConditionFalse
 	switch {
+	case len(f.quarantined) > 0:
+		return status, powerv1.ReasonAgentsQuarantined, fmt.Sprintf(
+			"agents %s report what can't be; their devices count at their rated watts; restart those pods", some(f.quarantined))
+	case len(f.refused) > 0:
+		return status, powerv1.ReasonAgentsRefused, fmt.Sprintf(
+			"what answers for agents %s; restart those pods, or see who holds their addresses", some(f.refused))
 	case len(f.unheard) > 0:
 		return status, powerv1.ReasonAgentsUnheard, fmt.Sprintf(
 			"agents %s do not report; what they may draw counts until they do", some(f.unheard))

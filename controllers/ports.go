@@ -75,7 +75,7 @@ type played struct {
 }
 
 // Open holds a stream to one agent until ctx ends.
-func (s played) Open(ctx context.Context, p peer, report func(lease.Report)) outbox {
+func (s played) Open(ctx context.Context, p peer, report func(lease.Report), _ func(error)) outbox {
 	return s.attach(ctx, streamOptions(s.leader, p, report))
 }
 

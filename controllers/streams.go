@@ -25,12 +25,13 @@ type grpcStreams struct {
 
 // Open holds a stream to one agent until ctx ends. A stream that ends is told once, at a level for
 // debugging: what matters to a person is the pool's condition.
-func (g *grpcStreams) Open(ctx context.Context, p peer, report func(lease.Report)) outbox {
+func (g *grpcStreams) Open(ctx context.Context, p peer, report func(lease.Report), down func(error)) outbox {
 	o := streamOptions(g.leader, p, report)
 	orders := link.NewOutbox()
 	o.NewestTLS, o.Orders = g.tls, orders
 	go link.Keep(ctx, o, func(err error) {
 		g.log.V(1).Info("Stream to an agent ended", "agent", p.key, "reason", err.Error())
+		down(err)
 	})
 	return orders
 }

@@ -73,7 +73,8 @@ type fakeAgents struct {
 type fakeAgent struct {
 	holder *lease.Holder
 	report func(lease.Report) // nil until a stream is open
-	draw   lease.Watts        // what its devices draw, which the test settles
+	down   func(error)
+	draw   lease.Watts // what its devices draw, which the test settles
 	rated  lease.Watts
 	hellos []lease.Hello
 	leases []lease.Lease
@@ -83,13 +84,13 @@ func (a *fakeAgent) PutHello(m lease.Hello) { a.hellos = append(a.hellos, m) }
 func (a *fakeAgent) PutLease(m lease.Lease) { a.leases = append(a.leases, m) }
 
 // Open answers the agent itself as its outbox: what is put there waits until the test settles.
-func (f *fakeAgents) Open(_ context.Context, p peer, report func(lease.Report)) outbox {
+func (f *fakeAgents) Open(_ context.Context, p peer, report func(lease.Report), down func(error)) outbox {
 	a := f.agents[p.key]
 	if a == nil {
 		a = &fakeAgent{holder: lease.NewHolder(1)}
 		f.agents[p.key] = a
 	}
-	a.report = report
+	a.report, a.down = report, down
 	return a
 }
 

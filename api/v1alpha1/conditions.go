@@ -149,6 +149,11 @@ const (
 	// ReasonReachable surfaces when every mining pod and every device found answers.
 	ReasonReachable = "Reachable"
 
+	// ReasonAgentsQuarantined surfaces when a mining pod reports what can't be; its devices count at their
+	// rated watts, and it gets no lease, until it has talked sense for a minute or is restarted.
+	ReasonAgentsQuarantined = "AgentsQuarantined"
+	// ReasonAgentsRefused surfaces when what answers at a mining pod's address does not prove to be it.
+	ReasonAgentsRefused = "AgentsRefused"
 	// ReasonAgentsUnheard surfaces when a mining pod does not report; its devices count at their last
 	// hold.
 	ReasonAgentsUnheard = "AgentsUnheard"

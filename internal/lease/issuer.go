@@ -27,6 +27,10 @@ type Issuer struct {
 	// carried caps a fresh run's unknown devices: what the run before it was counted at (L3).
 	carried Watts
 	capped  bool
+
+	quarantine error     // why this run's reports do not count
+	sane       time.Time // since when it has talked sense in quarantine
+	backwards  int       // reports in a row that were older than the newest
 }
 
 type sent struct {
@@ -62,7 +66,7 @@ func (i *Issuer) Report(now time.Time, r Report) (hello *Hello, err error) {
 	if r.Run != i.run {
 		i.startRun(now, r.Run)
 	}
-	if r.Epoch == i.epoch && i.newer(r) {
+	if i.trust(now, &r) && r.Epoch == i.epoch && i.newer(r) {
 		i.report, i.reportAt, i.heard = r, now, true
 		i.forget(r.Seq)
 		if i.capped && r.Bound <= i.carried {
@@ -82,6 +86,7 @@ func (i *Issuer) startRun(now time.Time, run Run) {
 	}
 	i.run, i.runSeen, i.confirmed, i.heard = run, now, false, false
 	i.seq, i.sent, i.report = 0, nil, Report{}
+	i.quarantine, i.sane, i.backwards = nil, time.Time{}, 0
 }
 
 // newer keeps reordered reports of one run out: the agent's clock and seq never go back.
@@ -133,7 +138,7 @@ func (i *Issuer) Grant(now time.Time, watts Watts, ttl, shedWithin time.Duration
 
 // may tells whether a lease of so many watts may be sent now.
 func (i *Issuer) may(watts Watts) bool {
-	if !i.heard || !i.confirmed || (i.seq == 0 && i.report.Generation < i.generation) {
+	if !i.heard || i.quarantine != nil || !i.confirmed || (i.seq == 0 && i.report.Generation < i.generation) {
 		return false
 	}
 	last, ok := i.Last()
@@ -150,6 +155,9 @@ func (i *Issuer) Hold() Watts {
 	if i.capped {
 		hold = min(hold, max(i.carried, i.report.Draw))
 	}
+	if i.quarantine != nil {
+		hold = max(hold, i.report.Rated)
+	}
 	hold = max(hold, i.report.LeaseWatts)
 	for _, s := range i.sent {
 		hold = max(hold, s.watts)
@@ -158,7 +166,7 @@ func (i *Issuer) Hold() Watts {
 }
 
 // Heard tells whether the agent's current run has reported under this leader, and when last.
-func (i *Issuer) Heard() (time.Time, bool) { return i.reportAt, i.heard }
+func (i *Issuer) Heard() (time.Time, bool) { return i.reportAt, i.heard && i.quarantine == nil }
 
 // Newest is the newest report that counts; the zero Report before one.
 func (i *Issuer) Newest() Report { return i.report }

@@ -199,7 +199,7 @@ func TestARestartFreesNothing(t *testing.T) {
 	if got := i.Hold(); got != 800 {
 		t.Fatalf("hold %d: devices not watched yet count at no more than before (L3)", got)
 	}
-	r := lease.Report{Bound: 2000, Draw: 950}
+	r := lease.Report{Bound: 2000, Draw: 950, Rated: 2000}
 	fresh.Stamp(time.Second, &r)
 	_, err := i.Report(start, r)
 	must(t, err)

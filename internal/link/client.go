@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/counterweight-dev/counterweight/internal/lease"
 	"github.com/counterweight-dev/counterweight/internal/link/linkpb"
@@ -34,6 +36,9 @@ const (
 var (
 	// ErrOtherPod says that what answers is another pod than the one looked for.
 	ErrOtherPod = errors.New("another pod answers")
+	// ErrIdentity says that what answers does not prove to be an agent of the pool, or does not take this
+	// for the operator.
+	ErrIdentity = errors.New("the certificates do not match")
 	// ErrSilent says that the agent has stopped reporting.
 	ErrSilent = errors.New("no report in time")
 
@@ -110,6 +115,9 @@ func attach(ctx context.Context, o Options) error {
 func because(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
+	}
+	if s, ok := status.FromError(err); ok && strings.Contains(s.Message(), "authentication handshake failed") {
+		return fmt.Errorf("%w: %w", ErrIdentity, err) // gRPC has no code for it
 	}
 	return err
 }

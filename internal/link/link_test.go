@@ -209,6 +209,9 @@ func TestOnlyThePoolsAgentIsTrusted(t *testing.T) {
 				Address: serve(t, agent, dir, nil2error(t)), ServerName: serverName, PodUID: podUID, TLS: clientTLS(t, ca, ca.CertPEM()),
 			})
 			wantText(t, err, c.want)
+			if !errors.Is(err, ErrIdentity) {
+				t.Errorf("%v is not told as one of identity", err)
+			}
 		})
 	}
 }
