@@ -1,0 +1,374 @@
+package chaos
+
+import (
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/fit"
+	"github.com/counterweight-dev/counterweight/internal/lease"
+)
+
+// checker judges a history by the truth and by books of its own.
+type checker struct {
+	h         *history
+	violation *Violation
+	up        [][]int   // each budget with those above it
+	limit     []float64 // in force now, less the margin
+	boundary  time.Duration
+	dirty     bool
+	// excused: the limit fell with no warning, and what is counted has not been under it since.
+	excused []bool
+	sick    []time.Duration // until when a budget's machines are not what they were
+	wildIn  []bool
+	seenCut map[string]time.Duration
+	writer  map[int64]string
+	draw    []float64
+	promise []float64
+	// overJoules is what machines that break the assumptions cost.
+	overJoules float64
+	lastDraw   []float64
+	lastAt     time.Duration
+	quietFloor float64
+	passes     int
+}
+
+// tolerance is for rounding to whole watts.
+const tolerance = 2.0
+
+func newChecker(h *history) *checker {
+	n := len(h.cfg.budgets)
+	c := &checker{
+		h: h, limit: make([]float64, n), excused: make([]bool, n), sick: make([]time.Duration, n), wildIn: make([]bool, n),
+		seenCut: map[string]time.Duration{}, writer: map[int64]string{},
+		draw: make([]float64, n), promise: make([]float64, n), lastDraw: make([]float64, n), dirty: true,
+	}
+	for i := range h.cfg.budgets {
+		var up []int
+		for at := i; at >= 0; at = h.cfg.index(h.cfg.budgets[at].parent) {
+			up = append(up, at)
+		}
+		c.up = append(c.up, up)
+		// The machines run as they did before anybody looked after them.
+		c.excused[i] = true
+	}
+	return c
+}
+
+func (c *checker) start() { c.limits() }
+
+func (c *checker) broke(rule, format string, args ...any) {
+	if c.violation == nil {
+		c.violation = &Violation{Rule: rule, Detail: fmt.Sprintf(format, args...), At: c.h.now}
+		c.h.logf("VIOLATION %s: %s", rule, c.violation.Detail)
+	}
+}
+
+// after judges the site as it is after an event.
+func (c *checker) after() (stop bool) {
+	if c.dirty || c.h.now >= c.boundary {
+		c.limits()
+	}
+	c.count()
+	if c.h.cfg.wild {
+		c.meter()
+	}
+	for i := range c.limit {
+		over, promised := c.draw[i] > c.limit[i]+tolerance, c.promise[i] > c.limit[i]+tolerance
+		switch {
+		case !over && !promised:
+			if c.excused[i] {
+				c.h.logf("budget %s is under its limit of %.0f W again", c.h.cfg.budgets[i].name, c.limit[i])
+			}
+			c.excused[i] = c.wildIn[i]
+		case c.excused[i]:
+		case over:
+			c.broke("L1", "budget %s draws %.0f W, limit %.0f W: %s", c.h.cfg.budgets[i].name, c.draw[i], c.limit[i], c.sums(i))
+		case c.h.cfg.promises:
+			c.broke("PROMISE", "budget %s has promised %.0f W, limit %.0f W: %s", c.h.cfg.budgets[i].name, c.promise[i], c.limit[i], c.sums(i))
+		}
+	}
+	return c.violation != nil
+}
+
+// meter adds up what is drawn over a limit.
+func (c *checker) meter() {
+	for i := range c.limit {
+		if over := c.lastDraw[i] - c.limit[i]; over > tolerance && c.wildIn[i] {
+			c.overJoules += over * (c.h.now - c.lastAt).Seconds()
+		}
+		c.lastDraw[i] = c.draw[i]
+	}
+	c.lastAt = c.h.now
+}
+
+// count sums the true watts, and what could be drawn if everybody used all that they were promised.
+func (c *checker) count() {
+	for i := range c.draw {
+		c.draw[i], c.promise[i] = 0, 0
+	}
+	for i := range c.h.cfg.budgets {
+		c.add(i, float64(c.h.cfg.budgets[i].base), float64(c.h.cfg.budgets[i].base))
+	}
+	for _, p := range c.h.pools {
+		if p.exists && !p.gone {
+			for _, d := range p.devices {
+				w := d.watts()
+				c.add(p.config.budget, w, max(w, d.ceiling()))
+			}
+		}
+	}
+	for _, a := range c.h.agents {
+		if extra := a.extra(); extra > 0 {
+			c.add(a.pod.pool.config.budget, 0, extra)
+		}
+	}
+	for _, g := range c.h.kube.order {
+		if g.over || !g.opened && !g.drawing {
+			continue
+		}
+		at := g.at()
+		if at < 0 {
+			continue
+		}
+		w := 0.0
+		if g.drawing {
+			w = g.draw
+		}
+		c.add(at, w, g.claim)
+	}
+}
+
+func (c *checker) add(budget int, draw, promise float64) {
+	for _, i := range c.up[budget] {
+		c.draw[i] += draw
+		c.promise[i] += promise
+	}
+}
+
+// at is the budget that a pod draws from: its node's, else the one it is pinned to; -1 where it is nowhere.
+func (g *gpod) at() int {
+	if g.node != nil {
+		return g.node.budget
+	}
+	if pod := podOf(g.h.store.get(pods, g.key)); pod != nil && pod.UID == g.uid {
+		return g.h.cfg.index(pod.Spec.NodeSelector[budgetLabel])
+	}
+	return -1
+}
+
+// extra is what an agent's lease lets its machines draw beyond what they do.
+func (a *agent) extra() float64 {
+	allowance := a.holder.Allowance(a.now())
+	if allowance.Mode != lease.Leased || len(a.slots) == 0 || a.pod.pool.gone {
+		return 0
+	}
+	most, now := 0.0, 0.0
+	for _, s := range a.slots {
+		now += max(s.dev.watts(), s.dev.ceiling())
+		most += max(s.dev.settles(s.dev.full()), s.dev.ceiling())
+	}
+	return min(float64(allowance.Watts), most) - now
+}
+
+// limits computes the limits in force by the store's truth, and excuses what fell with no warning.
+func (c *checker) limits() {
+	h := c.h
+	byTime := !c.dirty
+	c.dirty, c.boundary = false, 1<<62
+	for i := range h.cfg.budgets {
+		before := c.limit[i]
+		now, announced := c.limitOf(i)
+		c.limit[i] = now
+		if now >= before || c.excused[i] {
+			continue
+		}
+		h.logf("budget %s: limit falls from %.0f W to %.0f W, announced: %v", h.cfg.budgets[i].name, before, now, announced && byTime)
+		if !byTime || !announced || h.now < c.sick[i] || c.firm(i) > now {
+			c.excused[i] = true
+		}
+	}
+}
+
+// limitOf is one budget's limit now, less its margin, and whether every event that begins now was known
+// long enough before.
+func (c *checker) limitOf(i int) (float64, bool) {
+	h := c.h
+	name := h.cfg.budgets[i].name
+	b, ok := h.store.get(budgets, clusterWide(name)).(*powerv1.PowerBudget)
+	if !ok {
+		return 0, false
+	}
+	limit, reduce, announced := b.Spec.LimitWatts.Value(), int64(0), true
+	for _, o := range h.store.list(cuts) {
+		cut, ok := o.(*powerv1.CurtailmentEvent)
+		if !ok || cut.Spec.Budget != name {
+			continue
+		}
+		begin, end := cut.Spec.Start.Sub(epochZero), cut.Spec.End.Sub(epochZero)
+		for _, at := range []time.Duration{begin, end} {
+			if at > h.now {
+				c.boundary = min(c.boundary, at)
+				h.at(at, func() {})
+			}
+		}
+		if h.now < begin || h.now >= end {
+			continue
+		}
+		if begin == h.now {
+			seen, known := c.seenCut[cutKey(cut)]
+			announced = announced && known && begin-seen >= h.warning()
+		}
+		if cut.Spec.ReduceByWatts != nil {
+			reduce += cut.Spec.ReduceByWatts.Value()
+		} else {
+			limit = min(limit, cut.Spec.LimitWatts.Value())
+		}
+	}
+	limit = max(0, limit-reduce)
+	return float64(limit - limit*int64(*b.Spec.MarginPercent)/100), announced
+}
+
+func cutKey(o client.Object) string { return string(o.GetUID()) + "/" + o.GetResourceVersion() }
+
+// warning is how long before its start an event must have been known to a leader for nobody to be over at
+// its start, whatever happens to the leader: a lease from before runs out, and its machines shed.
+func (h *history) warning() time.Duration {
+	return time.Duration(h.cfg.leaseSeconds)*time.Second + slowestShed + 12*time.Second
+}
+
+// slowestShed is the worst settle time of any model, and a look after it.
+const slowestShed = 16 * time.Second
+
+// firm is what of a budget no shed can take.
+func (c *checker) firm(i int) float64 {
+	h, sum := c.h, 0.0
+	for n := range h.cfg.budgets {
+		if h.cfg.under(n, i) {
+			sum += float64(h.cfg.budgets[n].base)
+		}
+	}
+	for _, d := range h.devices {
+		if d.pool.exists && !d.pool.gone && h.cfg.under(d.pool.config.budget, i) {
+			sum += float64(d.traits.Residual)*1.06 + 60
+		}
+	}
+	for _, g := range h.kube.order {
+		if at := g.at(); !g.over && (g.opened || g.drawing) && at >= 0 && h.cfg.under(at, i) {
+			sum += g.claim
+		}
+	}
+	return sum
+}
+
+// impaired notes that a machine will not do as told for a while.
+func (c *checker) impaired(d *device, length time.Duration) {
+	for _, i := range c.up[d.pool.config.budget] {
+		c.sick[i] = max(c.sick[i], c.h.now+length+120*time.Second)
+	}
+}
+
+// wild notes that a machine breaks the assumptions: its budgets are judged apart.
+func (c *checker) wild(d *device) {
+	for _, i := range c.up[d.pool.config.budget] {
+		c.wildIn[i], c.excused[i] = true, true
+	}
+}
+
+// sums says what a budget's watts are made of.
+func (c *checker) sums(i int) string {
+	h := c.h
+	var machines, leased, podsNow, podsMost float64
+	for _, d := range h.devices {
+		if d.pool.exists && !d.pool.gone && h.cfg.under(d.pool.config.budget, i) {
+			machines += d.watts()
+		}
+	}
+	for _, a := range h.agents {
+		if x := a.holder.Allowance(a.now()); x.Mode == lease.Leased && h.cfg.under(a.pod.pool.config.budget, i) {
+			leased += float64(x.Watts)
+		}
+	}
+	for _, g := range h.kube.order {
+		if at := g.at(); !g.over && at >= 0 && h.cfg.under(at, i) {
+			if g.drawing {
+				podsNow += g.draw
+			}
+			if g.opened || g.drawing {
+				podsMost += g.claim
+			}
+		}
+	}
+	return fmt.Sprintf("machines %.0f W, leases in force %.0f W, pods %.0f W of %.0f W admitted", machines, leased, podsNow, podsMost)
+}
+
+// changed looks at the store's changes that move limits.
+func (c *checker) changed(k kind) { c.dirty = c.dirty || k == budgets || k == cuts }
+
+// passed notes what a leader knows after a pass.
+func (c *checker) passed(o *operator) {
+	c.passes++
+	if epoch, _, _ := o.holds(""); epoch == 0 || !o.leader.Fresh() {
+		return
+	}
+	for _, cut := range o.cache.items[cuts] {
+		key := cutKey(cut)
+		if _, ok := c.seenCut[key]; !ok {
+			c.seenCut[key] = c.h.now
+		}
+	}
+}
+
+// agentMoved holds an agent's lease against the ledger of the leader that gave it (L2).
+func (c *checker) agentMoved(a *agent) {
+	allowance := a.holder.Allowance(a.now())
+	if allowance.Mode != lease.Leased || a.pod.process != a || a.pod.gone {
+		return
+	}
+	for _, o := range c.h.operators {
+		if o == nil || o.dead {
+			continue
+		}
+		epoch, hold, ok := o.holds(namespace + "/" + a.pod.name)
+		if ok && lease.Epoch(epoch) == a.leaseEpoch && hold < allowance.Watts {
+			c.broke("L2", "%s may draw %d W, and the ledger of %s (epoch %d) holds %d W for it", a.name, allowance.Watts, o.name, epoch, hold)
+		}
+	}
+}
+
+// assigned looks that no other agent that is there minds the same machines (L9).
+func (c *checker) assigned(a *agent) {
+	for _, s := range a.slots {
+		for _, b := range c.h.agents {
+			if b == a || b.pod.gone || a.pod.gone || b.pod == a.pod {
+				continue
+			}
+			if other := b.slotOf(s.dev); other != nil {
+				c.broke("L9", "%s takes up %s, which %s minds still", a.name, s.dev.name, b.name)
+			}
+		}
+	}
+}
+
+// commanded looks that nobody raises a machine that another agent still may raise (L9).
+func (c *checker) commanded(d *device, a *agent, s fit.Setting) {
+	if s.Kind == fit.Sleep {
+		return
+	}
+	for _, b := range c.h.agents {
+		if b != a && b.slotOf(d) != nil && b.holder.Allowance(b.now()).Mode == lease.Leased {
+			c.broke("L9", "%s raises %s while %s may, too", a.name, d.name, b.name)
+		}
+	}
+}
+
+// stray excuses what nobody could foresee: a pod that never was at the gate.
+func (c *checker) stray(g *gpod) {
+	if g.stray {
+		for _, i := range c.up[g.node.budget] {
+			c.excused[i] = true
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package chaos
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+)
+
+// written judges a write of an operator that the API server is about to accept.
+func (c *checker) written(o *operator, is, next client.Object) {
+	before, after := claimOf(is), claimOf(next)
+	if before == nil {
+		return
+	}
+	epoch := after.Status.Epoch
+	if epoch == 0 {
+		return // not in the ledger yet: a finalizer
+	}
+	if epoch != before.Status.Epoch || len(after.Status.Reservations) != len(before.Status.Reservations) {
+		if first, ok := c.writer[epoch]; ok && first != o.name {
+			c.broke("L7", "%s writes GPUWorkload %s under epoch %d, which is that of %s", o.name, after.Name, epoch, first)
+		}
+		c.writer[epoch] = o.name
+	}
+	for i := range before.Status.Reservations {
+		c.kept(o, after, &before.Status.Reservations[i])
+	}
+	c.h.logReservations(o, before, after)
+}
+
+func (h *history) logReservations(o *operator, before, after *powerv1.GPUWorkload) {
+	if !h.tracing || len(before.Status.Reservations) == len(after.Status.Reservations) {
+		return
+	}
+	h.logf("%s writes %d reservations of %s, epoch %d", o.name, len(after.Status.Reservations), after.Name, after.Status.Epoch)
+}
+
+// kept looks that a reservation stays until its pod has truly ended (L6), with all of its watts.
+func (c *checker) kept(o *operator, after *powerv1.GPUWorkload, was *powerv1.Reservation) {
+	g := c.h.kube.pods[string(was.UID)]
+	if g == nil || g.over {
+		return
+	}
+	for i := range after.Status.Reservations {
+		if is := &after.Status.Reservations[i]; is.UID == was.UID {
+			if is.Watts.Cmp(was.Watts) < 0 {
+				c.broke("L6", "%s shrinks the reservation of pod %s", o.name, was.Name)
+			}
+			return
+		}
+	}
+	if g.gone && !g.drawing && !g.opened {
+		return // deleted at the gate
+	}
+	c.broke("L6", "%s drops the reservation of pod %s, which has not ended (drawing: %v)", o.name, was.Name, g.drawing)
+}
+
+// opened judges a gate that is about to open (L6).
+func (c *checker) opened(o *operator, pod *corev1.Pod) {
+	g := c.h.kube.pods[string(pod.UID)]
+	if g == nil {
+		return
+	}
+	g.opened = true
+	watts, admitted := gate.Admitted(pod)
+	if !admitted || float64(watts) < g.claim {
+		c.broke("L6", "%s opens the gate of pod %s with %d W written on it; it may draw %.0f W", o.name, pod.Name, watts, g.claim)
+	}
+	if _, pinned := pod.Spec.NodeSelector[budgetLabel]; !pinned {
+		c.broke("L6", "%s opens the gate of pod %s and pins it to no budget", o.name, pod.Name)
+	}
+	c.h.logf("%s opens the gate of pod %s with %d W on %s", o.name, pod.Name, watts, pod.Spec.NodeSelector[budgetLabel])
+	for _, obj := range c.h.store.objs[claims] {
+		w := claimOf(obj)
+		for i := range w.Status.Reservations {
+			if res := &w.Status.Reservations[i]; res.UID == pod.UID {
+				if res.Watts.Value() < watts {
+					c.broke("L6", "pod %s is let in with %d W; its reservation is %d W", pod.Name, watts, res.Watts.Value())
+				}
+				c.whole(o, w)
+				return
+			}
+		}
+	}
+	c.broke("L6", "%s opens the gate of pod %s, which no reservation in the store names", o.name, pod.Name)
+}
+
+// whole looks that a gang starts whole: all of its pods are named before the first gate opens.
+func (c *checker) whole(o *operator, w *powerv1.GPUWorkload) {
+	if w.Spec.MinPods <= 1 {
+		return
+	}
+	named := 0
+	for i := range w.Status.Reservations {
+		res := &w.Status.Reservations[i]
+		g := c.h.kube.pods[string(res.UID)]
+		if g == nil {
+			continue
+		}
+		named++
+	}
+	if named < int(w.Spec.MinPods) && !c.h.ran(w.Name) {
+		c.broke("GANG", "%s starts %d pods of gang %s, minPods %d", o.name, named, w.Name, w.Spec.MinPods)
+	}
+	c.h.gangs[w.Name] = true
+}
+
+// ran tells whether a gang was started before: then its pods are refilled one by one.
+func (h *history) ran(name string) bool { return h.gangs[name] }

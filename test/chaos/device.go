@@ -1,0 +1,236 @@
+package chaos
+
+import (
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/fit"
+)
+
+// device is the physics of one machine: it ramps from what it drew to what it was told, within the worst
+// time that its traits declare, and tells of itself what firmware would.
+type device struct {
+	h      *history
+	name   string
+	addr   string
+	pool   *pool
+	traits fit.Traits
+
+	estimated bool
+	short     float64 // its own watts over a target, at most 1
+	lie       float64 // true watts over its own watts, within the uncertainty
+	flutter   float64 // share by which a reading may be low
+	haste     float64 // share of an action's worst time that it may let pass before it begins
+	liar      float64 // share of its watts that a lying machine owns up to; 0 for an honest one
+
+	set, before fit.Setting
+	from, to    float64 // true watts
+	begin, end  time.Duration
+
+	deaf      int // writes it will acknowledge and forget
+	refuses   int // writes it will refuse
+	darkUntil time.Duration
+	bootUntil time.Duration
+	faulty    bool // it misbehaved in this history
+	// by is the agent whose write it took last.
+	by *agent
+}
+
+// watts is the true draw now.
+func (d *device) watts() float64 {
+	now := d.h.now
+	switch {
+	case now < d.bootUntil:
+		return 0
+	case now >= d.end:
+		return d.to
+	case now <= d.begin:
+		return d.from
+	}
+	return d.from + (d.to-d.from)*float64(now-d.begin)/float64(d.end-d.begin)
+}
+
+// ceiling is the most it can draw with no further command.
+func (d *device) ceiling() float64 {
+	if d.h.now >= d.end {
+		return d.to
+	}
+	return max(d.watts(), d.to)
+}
+
+func (d *device) named(s fit.Setting) float64 {
+	if s.Kind == fit.HashMode {
+		for _, m := range d.traits.Modes {
+			if m.Name == s.Mode {
+				return float64(m.Watts)
+			}
+		}
+	}
+	if s.Watts > 0 {
+		return float64(s.Watts)
+	}
+	return float64(d.traits.Nameplate)
+}
+
+// settles is the true watts at a setting.
+func (d *device) settles(s fit.Setting) float64 {
+	if s.Kind == fit.Sleep {
+		return float64(d.traits.Residual)
+	}
+	return d.named(s) * d.short * d.lie
+}
+
+func (d *device) follow(delay, ramp time.Duration, s fit.Setting) {
+	now := d.h.now
+	d.from, d.before = d.watts(), d.shown()
+	d.to, d.set = d.settles(s), s
+	d.begin, d.end = now+delay, now+delay+ramp
+	// The draw is looked at where a ramp begins and ends.
+	d.h.at(d.begin, func() {})
+	d.h.at(d.end, func() {})
+}
+
+// shown is the setting that the machine says it follows.
+func (d *device) shown() fit.Setting {
+	if d.h.now < d.begin {
+		return d.before
+	}
+	return d.set
+}
+
+func (d *device) reachable() bool { return d.h.now >= max(d.darkUntil, d.bootUntil) }
+
+// read is one look, begun now by an agent whose clock shows at.
+func (d *device) read(at time.Duration) (fit.Reading, bool) {
+	if !d.reachable() {
+		return fit.Reading{}, false
+	}
+	now, own, set := d.h.now, d.watts(), d.shown()
+	if d.estimated || set.Kind != fit.Sleep && now >= d.end {
+		own /= d.lie
+		own *= 1 - d.flutter*d.h.rng.Float64()
+	}
+	if d.liar > 0 {
+		own *= d.liar
+	}
+	r := fit.Reading{At: at, HasWatts: true, Watts: fit.Watts(own + 0.999), Estimated: d.estimated}
+	switch {
+	case set.Kind == fit.Sleep && now < d.end:
+		r.State = fit.Stopping
+	case set.Kind == fit.Sleep:
+		r.State = fit.Sleeping
+	case now < d.end && d.before.Kind == fit.Sleep:
+		r.State = fit.Starting
+	default:
+		r.State = fit.Hashing
+		r.THs = d.named(set) * d.yield()
+	}
+	if set.Kind == fit.HashWatts {
+		r.Target = set.Watts
+	}
+	if set.Kind == fit.HashMode {
+		r.Mode = set.Mode
+	}
+	return r, true
+}
+
+func (d *device) yield() float64 {
+	return d.traits.NameplateTHs / float64(max(d.traits.Nameplate, 1))
+}
+
+// verdict of a write.
+type verdict int
+
+const (
+	accepted verdict = iota
+	refused
+	unanswered
+)
+
+// worst is the most that a write of s may take now, by the machine's own traits.
+func (d *device) worst(s fit.Setting) time.Duration {
+	switch {
+	case s.Kind == fit.Sleep:
+		return d.traits.Sleep.Worst
+	case d.shown().Kind == fit.Sleep && d.h.now >= d.end:
+		return d.traits.Wake.Worst
+	}
+	return min(d.traits.Trim.Worst, d.traits.Wake.Worst)
+}
+
+// obey is a write reaching the machine, left of its time: what of the worst time has not passed yet.
+func (d *device) obey(a *agent, s fit.Setting, passed time.Duration) verdict {
+	h := d.h
+	switch {
+	case !d.reachable():
+		return unanswered
+	case d.refuses > 0:
+		d.refuses--
+		return refused
+	case d.deaf > 0:
+		d.deaf--
+		h.logf("%s is deaf to %v of %s", d.name, s, a.name)
+		return accepted
+	}
+	h.check.commanded(d, a, s)
+	left := max(0, d.worst(s)*99/100-passed)
+	delay := time.Duration(h.rng.Float64() * d.haste * float64(left))
+	ramp := time.Duration(h.rng.Float64() * float64(left-delay))
+	d.follow(delay, ramp, s)
+	h.logf("%s takes %v of %s: %.0f W to %.0f W in %.1f s", d.name, s, a.name, d.from, d.to, (delay + ramp).Seconds())
+	return accepted
+}
+
+// reboot takes the machine off for a while; it comes back to what it was told, where that survives.
+func (d *device) reboot(hot bool) {
+	h := d.h
+	off := h.between(10*time.Second, 40*time.Second)
+	s := d.set
+	if hot {
+		s = d.full()
+	}
+	d.bootUntil = h.now + off
+	h.at(d.bootUntil, func() {
+		d.before = fit.Setting{Kind: fit.Sleep}
+		d.from, d.to, d.set = float64(d.traits.Residual), d.settles(s), s
+		d.begin, d.end = h.now, h.now+h.between(time.Second, 10*time.Second)
+		h.at(d.end, func() {})
+	})
+	h.logf("%s reboots for %.0f s, then %v", d.name, off.Seconds(), s)
+}
+
+// full is what the machine runs by itself.
+func (d *device) full() fit.Setting {
+	t := &d.traits
+	if t.Max > 0 {
+		return fit.Setting{Kind: fit.HashWatts, Watts: min(t.Max, t.Nameplate)}
+	}
+	for i := len(t.Modes) - 1; i >= 0; i-- {
+		if t.Modes[i].Watts <= t.Nameplate {
+			return fit.Setting{Kind: fit.HashMode, Watts: t.Modes[i].Watts, Mode: t.Modes[i].Name}
+		}
+	}
+	return fit.Setting{Kind: fit.HashMode}
+}
+
+const sec = time.Second
+
+// models are like real machines, with times as firmware might have.
+var models = []fit.Traits{
+	{ // continuous, fast
+		CanSleep: true, SleepSurvivesReboot: true, Min: 1800, Max: 3600, Step: 10, Nameplate: 3500, NameplateTHs: 200, Residual: 30,
+		Sleep: fit.Timing{Worst: 6 * sec}, Wake: fit.Timing{Worst: 20 * sec}, Trim: fit.Timing{Worst: 8 * sec},
+	},
+	{ // continuous, inefficient
+		CanSleep: true, SleepSurvivesReboot: true, Min: 1500, Max: 3300, Step: 1, Nameplate: 3068, NameplateTHs: 104,
+		Residual: 20, Sleep: fit.Timing{Worst: 3 * sec}, Wake: fit.Timing{Worst: 30 * sec}, Trim: fit.Timing{Worst: 10 * sec},
+	},
+	{ // profiles, the lower the better
+		CanSleep: true, SleepSurvivesReboot: true, Nameplate: 3010, NameplateTHs: 140, Residual: 25,
+		Modes: []fit.Mode{{Name: "low", Watts: 1500, THs: 84}, {Name: "mid", Watts: 2200, THs: 114}, {Name: "default", Watts: 3010, THs: 140}, {Name: "high", Watts: 3600, THs: 155}},
+		Sleep: fit.Timing{Worst: 5 * sec}, Wake: fit.Timing{Worst: 25 * sec}, Trim: fit.Timing{Worst: 25 * sec},
+	},
+	{ // on and off, slow
+		CanSleep: true, Nameplate: 2760, NameplateTHs: 120, Residual: 15,
+		Sleep: fit.Timing{Worst: 15 * sec}, Wake: fit.Timing{Worst: 40 * sec},
+	},
+}

@@ -1,0 +1,172 @@
+// Package chaos plays short histories of a small site in virtual time: the real site controllers of two
+// operator processes, with the real decision, ledger and leases in them, and the real Holder and Fit in
+// agents, among a played API server, network, kubelets and machines that fail in every way that they may.
+// After every event the true watts are held against the limits, by books of its own: it never asks what
+// the operator believes, and it decides nothing for it.
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/counterweight-dev/counterweight/internal/gate"
+)
+
+// history is one played history.
+type history struct {
+	sim
+	cfg       config
+	store     *store
+	server    server
+	table     *gate.Table
+	lock      *coordinationv1.Lease
+	operators [2]*operator
+	lives     int
+	runs      uint64
+	agents    []*agent
+	groups    int
+	gangs     map[string]bool
+	cuts      [2][maxGroups]cut
+	byAddr    map[string]*device
+	devices   []*device
+	pools     []*pool
+	nodes     []*node
+	kube      *kube
+	check     *checker
+	// pausing is for how long a process is paused the next time it sends.
+	pausing [2]time.Duration
+}
+
+// maxGroups bounds the agent slots of a history.
+const maxGroups = 16
+
+var builtin = gate.Builtin()
+
+func init() { ctrl.SetLogger(logr.Discard()) }
+
+// epochZero is when every history begins.
+var epochZero = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (h *history) wall() time.Time                   { return epochZero.Add(h.now) }
+func (h *history) wallAt(at time.Duration) time.Time { return epochZero.Add(at) }
+
+// Violation is a rule that a history broke.
+type Violation struct {
+	Rule   string
+	Detail string
+	At     time.Duration
+}
+
+// String is the violation in one line.
+func (v *Violation) String() string {
+	return fmt.Sprintf("%s at %.3f s: %s", v.Rule, v.At.Seconds(), v.Detail)
+}
+
+// Outcome of a history.
+type Outcome struct {
+	Steps     int
+	Violation *Violation
+	Trace     []string
+	// OverWattSeconds and OverSeconds are of machines that break the assumptions by physics.
+	OverWattSeconds float64
+	Wild            bool
+}
+
+// play plays one history to its end, or to the first violation.
+func play(c config, tracing bool) (out Outcome) {
+	h := &history{cfg: c, table: builtin, byAddr: map[string]*device{}, gangs: map[string]bool{}}
+	h.rng = rand.New(rand.NewPCG(c.seed^0x9e3779b97f4a7c15, uint64(c.number))) //nolint:gosec // it must be repeatable
+	h.tracing = tracing
+	h.store, h.check = newStore(h), newChecker(h)
+	h.kube = &kube{h: h, pods: map[string]*gpod{}}
+	defer func() {
+		if r := recover(); r != nil {
+			h.check.broke("PANIC", "%v", r)
+		}
+		h.finish()
+		out = Outcome{
+			Steps: h.steps, Violation: h.check.violation, Trace: h.trace,
+			OverWattSeconds: h.check.overJoules, Wild: c.wild,
+		}
+	}()
+	h.build()
+	h.run(c.end, h.check.after)
+	if h.check.violation == nil {
+		h.check.judgeEnd()
+	}
+	return out
+}
+
+// finish unwinds what still waits.
+func (h *history) finish() {
+	for _, o := range h.operators {
+		if o != nil {
+			o.kill()
+		}
+	}
+}
+
+// build makes the site as it is when the history begins.
+func (h *history) build() {
+	for i := range h.cfg.budgets {
+		h.store.create(h.budgetObject(&h.cfg.budgets[i]))
+	}
+	for i := range h.cfg.nodes {
+		h.addNode(fmt.Sprintf("g%d", i), h.cfg.nodes[i].budget, h.cfg.nodes[i].gpus)
+	}
+	for i := range 2 {
+		h.addNode(fmt.Sprintf("m%d", i), -1, 0)
+	}
+	for i := range h.cfg.pools {
+		p := h.addPool(&h.cfg.pools[i])
+		if p.config.late == 0 {
+			h.createPool(p)
+			continue
+		}
+		h.at(p.config.late, func() { h.createPool(p) })
+	}
+	for i := range h.cfg.works {
+		w := &h.cfg.works[i]
+		h.at(w.at, func() { h.createWork(w) })
+	}
+	for i := range h.cfg.actions {
+		a := &h.cfg.actions[i]
+		h.at(a.at, func() { h.act(a) })
+	}
+	h.at(h.cfg.calm, h.calmDown)
+	h.check.start()
+	h.boot(0)
+	h.boot(1)
+}
+
+// pauseAtSend pauses a process between the check before an order leaves and its leaving, where that was
+// asked for.
+func (h *history) pauseAtSend(o *operator) bool {
+	d := h.pausing[o.slot]
+	if d == 0 {
+		return false
+	}
+	h.pausing[o.slot] = 0
+	h.pause(&o.process, d)
+	return true
+}
+
+// pause stops a process for a while; it does not know.
+func (h *history) pause(p *process, d time.Duration) {
+	if p.dead || p.paused {
+		return
+	}
+	h.logf("%s is paused for %.1f s", p.name, d.Seconds())
+	p.paused = true
+	h.after(d, func() {
+		if p.paused {
+			h.logf("%s goes on", p.name)
+			p.resume()
+		}
+	})
+}
