@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/miner"
 )
 
 const (
@@ -197,15 +200,14 @@ func credentialsFault(p *powerv1.MinerPool, secret *corev1.Secret) *fault {
 				"spec.devices.credentialsSecret: Secret %q has no key %q; add it", name, key)}
 		}
 	}
-	for key, value := range secret.Data {
+	for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
 		if !credentialsKey(key) {
 			return &fault{powerv1.ReasonCredentialsMalformed, fmt.Sprintf(
 				"spec.devices.credentialsSecret: Secret %q has a key %q; keys are username, password, FIRMWARE.username and FIRMWARE.password", name, key)}
 		}
-		const longest = 256
-		if len(value) > longest || strings.ContainsAny(string(value), "\x00") {
+		if _, err := miner.ParseCredential(secret.Data[key]); err != nil {
 			return &fault{powerv1.ReasonCredentialsMalformed, fmt.Sprintf(
-				"spec.devices.credentialsSecret: key %q of Secret %q is longer than %d bytes or not text", key, name, longest)}
+				"spec.devices.credentialsSecret: key %q of Secret %q %v; correct it", key, name, err)}
 		}
 	}
 	return nil

@@ -75,7 +75,13 @@ var _ = Describe("Bad input", func() {
 		},
 		Entry("a key is missing", map[string][]byte{"username": []byte("hunter2")}, `no key "password"`),
 		Entry("a key of no firmware", map[string][]byte{"username": []byte("u"), "password": []byte("hunter2"), "Bitmain.password": []byte("hunter2")}, `"Bitmain.password"`),
-		Entry("not text", map[string][]byte{"username": []byte("u"), "password": []byte("hunter2\x00")}, "not text"),
+		Entry("NUL", map[string][]byte{"username": []byte("u"), "password": []byte("hunter2\x00")}, `key "password" of Secret "asics" is not one line of text`),
+		Entry("two lines", map[string][]byte{"username": []byte("hunter2\nb"), "password": []byte("p")}, `key "username" of Secret "asics" is not one line of text`),
+		Entry("no text", map[string][]byte{"username": []byte("u"), "password": []byte("hunter2\xff")}, `key "password" of Secret "asics" is not one line of text`),
+		Entry("empty", map[string][]byte{"username": []byte("hunter2"), "password": {}}, `key "password" of Secret "asics" is empty`),
+		Entry("empty, of one firmware", map[string][]byte{
+			"username": []byte("hunter2"), "password": []byte("hunter2\n"), "LuxOS.password": []byte("\n"),
+		}, `key "LuxOS.password" of Secret "asics" is empty`),
 	)
 
 	It("says that ratedWatts is below what the devices report", func(ctx context.Context) {

@@ -56,7 +56,8 @@ const (
 	// there.
 	ReasonCredentialsMissing = "CredentialsMissing"
 
-	// ReasonCredentialsMalformed surfaces when that Secret lacks a key, or holds one of no firmware.
+	// ReasonCredentialsMalformed surfaces when that Secret lacks a key, holds one of no firmware, or one
+	// whose value is empty or not one line of text.
 	ReasonCredentialsMalformed = "CredentialsMalformed"
 
 	// ReasonRatedTooSmall surfaces when the devices found can draw more than spec.ratedWatts.

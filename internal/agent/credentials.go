@@ -8,14 +8,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
 )
-
-// maxCredential bounds a credential file, so that a wrong mount is noticed.
-const maxCredential = 1024
 
 // login is a user and a password; empty is the firmware's own default.
 type login struct{ username, password string }
@@ -79,9 +74,9 @@ func readCredential(path string) (string, bool, error) {
 	if err != nil {
 		return "", false, fmt.Errorf("reading a credential: %w", err)
 	}
-	text := strings.TrimRight(string(raw), "\r\n")
-	if len(text) > maxCredential || !utf8.ValidString(text) || strings.ContainsAny(text, "\x00\r\n") {
-		return "", false, fmt.Errorf("credential file %s: want one line of text, at most %d bytes", path, maxCredential)
+	text, err := miner.ParseCredential(raw)
+	if err != nil {
+		return "", false, fmt.Errorf("credential file %s %w", path, err)
 	}
 	return text, true, nil
 }

@@ -73,7 +73,8 @@ func TestCredentialsMayBeMissingButNotBroken(t *testing.T) {
 		t.Errorf("no directory: %v", err)
 	}
 	for name, text := range map[string]string{
-		"two lines": "secret\nmore", "nul": "secret\x00", "binary": "secret\xff", "long": "secret" + strings.Repeat("x", maxCredential),
+		"two lines": "secret\nmore", "nul": "secret\x00", "binary": "secret\xff", "long": "secret" + strings.Repeat("x", 256),
+		"empty": "", "only a newline": "\n",
 	} {
 		_, err := LoadCredentials(writeFiles(t, map[string]string{"password": text}), nil)
 		if err == nil || !strings.Contains(err.Error(), "password") || strings.Contains(err.Error(), "secret") {
