@@ -53,6 +53,7 @@ type agentLink struct {
 	holding  holding
 	stop     context.CancelFunc
 	raisedAt time.Time
+	raisedBy lease.Watts
 	runAt    time.Time // when the current run was first met
 	run      lease.Run
 	refused  string // why the newest connection was not the agent's; empty once it reports
@@ -241,7 +242,7 @@ func (l *links) view(now time.Time) []agentView {
 			Heard: known && now.Sub(at) < silent && r.Generation > 0,
 			Hold:  power.Watts(a.issuer.Hold()), Bound: power.Watts(r.Bound), Floor: power.Watts(r.Floor),
 			Rated: power.Watts(r.Rated), Lease: power.Watts(last), Leased: leased,
-			RaisedAt: a.raisedAt, Settle: r.Settle, Curve: make([]power.Point, len(r.Curve)),
+			RaisedAt: a.raisedAt, RaisedBy: power.Watts(a.raisedBy), Settle: r.Settle, Curve: make([]power.Point, len(r.Curve)),
 		}
 		for i, p := range r.Curve {
 			v.agent.Curve[i] = power.Point{Watts: power.Watts(p.Watts), THs: p.THs}
@@ -295,6 +296,7 @@ func (a *agentLink) grant(now time.Time, p power.LeasePlan) (lowered, raised int
 	if leased && watts == last && now.Sub(at) < min(renewEvery, ttl/4) {
 		return 0, 0
 	}
+	before := max(last, a.issuer.Hold())
 	m, ok := a.issuer.Grant(now, watts, p.TTL, p.ShedWithin)
 	if !ok {
 		return 0, 0
@@ -302,7 +304,7 @@ func (a *agentLink) grant(now time.Time, p power.LeasePlan) (lowered, raised int
 	a.orders.PutLease(m)
 	switch {
 	case !leased || watts > last:
-		a.raisedAt = now
+		a.raisedAt, a.raisedBy = now, max(0, watts-before)
 		return 0, 1
 	case watts < last:
 		return 1, 0

@@ -3,10 +3,12 @@ package power
 import "time"
 
 const (
-	// raiseEvery and raiseShare stagger raises: an agent's lease rises at most once in raiseEvery, by at
-	// most raiseShare of its rated watts, so that a site-wide restore is a ramp and not a step.
-	raiseEvery = time.Second
-	raiseShare = 4
+	// raiseEvery, raiseShare and budgetShare stagger raises: an agent's lease rises at most once in
+	// raiseEvery, by at most one raiseShare-th of its rated watts, and all leases under a budget together by
+	// at most one budgetShare-th of its limit, so that a site-wide restore is a ramp and not a step.
+	raiseEvery  = time.Second
+	raiseShare  = 4
+	budgetShare = 10
 	// worthwhile is the share of rated watts under which a change that no limit asks for is not worth a
 	// write to any device: one in that many.
 	worthwhile = 200
@@ -23,6 +25,7 @@ const (
 // leases turns targets into leases: down at once, up only out of watts that are free in the ledger now
 // and that no pod waits for.
 func (l *ledger) leases(targets []Watts) []LeasePlan {
+	l.pace = l.paces()
 	spare := make([]Watts, len(l.b))
 	for i := range spare {
 		spare[i] = l.planned[i] - l.base[i] - l.unfound[i] - l.held[i] - l.res[i] - l.demand[i] - l.kept[i]
@@ -43,6 +46,27 @@ func (l *ledger) leases(targets []Watts) []LeasePlan {
 		plans = append(plans, p)
 	}
 	return plans
+}
+
+// paces is how much leases may still rise under each budget now: a share of its limit, but never less
+// than one agent's own step, less what rose within raiseEvery (liveness j).
+func (l *ledger) paces() []Watts {
+	pace := make([]Watts, len(l.b))
+	for i := range pace {
+		pace[i] = l.planned[i] / budgetShare
+	}
+	for i := range l.s.Agents {
+		a := &l.s.Agents[i]
+		for _, b := range l.chain(a.Budget) {
+			pace[b] = max(pace[b], a.Rated/raiseShare)
+		}
+	}
+	for i := range l.s.Agents {
+		if a := &l.s.Agents[i]; l.s.Now.Sub(a.RaisedAt) < raiseEvery {
+			add(pace, l.chain(a.Budget), -a.RaisedBy)
+		}
+	}
+	return pace
 }
 
 // step is the lease one agent should have now, on the way to its target.
@@ -81,10 +105,11 @@ func (l *ledger) rise(a *Agent, want Watts, spare []Watts) Watts {
 		if l.b[i].Halted != "" {
 			return 0
 		}
-		rise = min(rise, spare[i])
+		rise = min(rise, spare[i], l.pace[i])
 	}
 	rise = max(rise, 0)
 	add(spare, chain, -rise)
+	add(l.pace, chain, -rise)
 	return rise
 }
 

@@ -11,6 +11,32 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/power"
 )
 
+// TestRaisesShareOnePacePerBudget: twenty small agents rise together no faster than one large one would.
+func TestRaisesShareOnePacePerBudget(t *testing.T) {
+	s := twoHalls(1000, 1000, 1000)
+	for range 10 {
+		mine(&s, "hall-1", 0, 100)
+		mine(&s, "hall-2", 0, 100)
+	}
+	sum := func() (all power.Watts) {
+		for _, w := range leases(power.Decide(s)) {
+			all += w
+		}
+		return all
+	}
+	if got := sum(); got != 100 {
+		t.Errorf("leases rise by %v at once, want a tenth of the limit", got)
+	}
+	s.Agents[0].RaisedAt, s.Agents[0].RaisedBy = in(-time.Second/2), 60
+	if got := sum(); got != 40 {
+		t.Errorf("leases rise by %v, want what this second has left", got)
+	}
+	s.Agents[0].RaisedAt = in(-time.Second)
+	if got := sum(); got != 100 {
+		t.Errorf("leases rise by %v a second later", got)
+	}
+}
+
 // TestStep: an agent's next lease on the way to its target. The agent is rated 1,000 W, so that a raise is
 // at most 250 W and one under 5 W is small.
 func TestStep(t *testing.T) {

@@ -41,6 +41,8 @@ type ledger struct {
 	// free is what the ledger has now, room what firm load leaves within the horizon; both shrink as
 	// workloads are considered in their order.
 	free, room []Watts
+	// pace is how much leases may still rise now.
+	pace []Watts
 
 	agents map[string][]int // by pool
 	rooms  rooms

@@ -96,6 +96,8 @@ type Agent struct {
 	Leased bool
 	// RaisedAt is when the lease was last raised.
 	RaisedAt time.Time
+	// RaisedBy is how much that was.
+	RaisedBy Watts
 	// Settle is the worst time from an order to shed until its watts are verified gone.
 	Settle time.Duration
 	// Curve starts at Floor, rises and is concave.
