@@ -126,7 +126,8 @@ func showPower(p *powerv1.MinerPool, s *poolSnapshot, now time.Time, set func(st
 	set(powerv1.ConditionCurtailed, status, reason, message)
 }
 
-// reachable says what of a pool counts without being seen, most serious first.
+// reachable says what of a pool counts without being seen, most serious first: no hold is without its
+// name and a way out (liveness i).
 func reachable(p *powerv1.MinerPool, s *poolSnapshot, now time.Time) (status metav1.ConditionStatus, reason, message string) {
 	f := s.facts
 	status = metav1.ConditionFalse
@@ -143,13 +144,11 @@ func reachable(p *powerv1.MinerPool, s *poolSnapshot, now time.Time) (status met
 	case f.agents < len(s.shards):
 		return status, powerv1.ReasonAgentsUnheard, fmt.Sprintf(
 			"%d of %d agents have reported; the rest of ratedWatts counts as drawn", f.agents, len(s.shards))
-	case f.counts.Stuck > 0:
-		return status, powerv1.ReasonDevicesStuck, fmt.Sprintf(
-			"%d devices do not do what they are told and count at what they draw: %s", f.counts.Stuck, troubles(f, "Stuck"))
-	case f.counts.Unreachable > 0:
-		return status, powerv1.ReasonDevicesUnreachable, fmt.Sprintf(
-			"%d devices do not answer and count at their rated watts: %s", f.counts.Unreachable, troubles(f, "Unreachable"))
-	case f.unfound > roundingOf(p) && !now.Before(f.grace):
+	}
+	if reason, message = ailing(p, f); reason != "" {
+		return status, reason, message
+	}
+	if f.unfound > roundingOf(p) && !now.Before(f.grace) {
 		return status, powerv1.ReasonUnfound, fmt.Sprintf(
 			"%v of ratedWatts %v are on no device found and count as drawn; switch the missing devices on, or lower ratedWatts to %v",
 			f.unfound, wattsText(p.Spec.RatedWatts.Value()), f.rated)
@@ -177,16 +176,51 @@ func curtailed(p *powerv1.MinerPool, f poolFacts) (status metav1.ConditionStatus
 	return metav1.ConditionTrue, powerv1.ReasonLimit, fmt.Sprintf("the limit of budget %s, %v after its margin, leaves less", p.Spec.Budget, f.limit.Limit)
 }
 
-// troubles names a few devices of one kind of trouble.
-func troubles(f poolFacts, reason string) string {
+// ailing says what ails devices, what a person can mend first. A machine that refuses to be let in or is
+// busy may also count as stuck or as not answering, or was never found: then that is why, and neither a
+// dark machine nor a ratedWatts that is too high.
+func ailing(p *powerv1.MinerPool, f poolFacts) (reason, message string) {
+	refuse, busy := named(f, "Unauthorized"), named(f, "Busy")
+	stuck, silent := named(f, "Stuck"), named(f, "Unreachable")
+	switch {
+	case len(refuse) > 0:
+		return powerv1.ReasonDevicesUnauthorized, fmt.Sprintf(
+			"%d machines refuse the credentials and count at their rated watts: %s; %s", len(refuse), some(refuse), lettingIn(p))
+	case len(stuck) > 0:
+		return powerv1.ReasonDevicesStuck, fmt.Sprintf(
+			"%d devices do not do what they are told and count at what they draw: %s", f.counts.Stuck, some(stuck))
+	case len(silent) > 0:
+		return powerv1.ReasonDevicesUnreachable, fmt.Sprintf(
+			"%d devices do not answer and count at their rated watts: %s", f.counts.Unreachable, some(silent))
+	case len(busy) > 0:
+		return powerv1.ReasonDevicesBusy, fmt.Sprintf(
+			"%d machines give their only session to somebody else, so they can't be commanded, and count at the most they may draw: %s; stop the other program that logs in there",
+			len(busy), some(busy))
+	case f.counts.Stuck+f.counts.Unreachable > 0:
+		return powerv1.ReasonDevicesUnreachable, fmt.Sprintf(
+			"%d devices do not answer and %d do not do what they are told; their agents name none of them yet", f.counts.Unreachable, f.counts.Stuck)
+	}
+	return "", ""
+}
+
+// lettingIn is what lets agents in to machines that refuse them.
+func lettingIn(p *powerv1.MinerPool) string {
+	if name := p.Spec.Devices.CredentialsSecret; name != "" {
+		return fmt.Sprintf("correct Secret %s, then restart the pool's mining pods, which read it when they start", name)
+	}
+	return "they want other credentials than the factory's: put them in a Secret and name it in spec.devices.credentialsSecret"
+}
+
+// named is the devices of one kind of trouble, sorted.
+func named(f poolFacts, trouble string) []string {
 	var names []string
 	for _, t := range f.trouble {
-		if t.Reason == reason {
+		if t.Reason == trouble {
 			names = append(names, t.Address)
 		}
 	}
 	sort.Strings(names)
-	return some(names)
+	return names
 }
 
 // some joins a few names; the rest is a number.

@@ -53,7 +53,7 @@ func (r *SiteReconciler) enterGone(s *snapshot, w *workloadFacts) {
 
 // forgotten tells whether the node of a vanished pod was heard long enough after it vanished, or is no
 // more; all nodes of its budget where the node is not known, as after a takeover. Those not heard yet are
-// asked once the leases are out.
+// asked once the leases are out, and named in a condition with the way out (liveness i).
 func (r *SiteReconciler) forgotten(s *snapshot, w *workloadFacts, gone gonePod, res *powerv1.Reservation) bool {
 	if s.now.Sub(gone.at) < nodeQuiet {
 		return false

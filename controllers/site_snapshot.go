@@ -323,7 +323,7 @@ func (s *snapshot) entered(p *powerv1.MinerPool) bool {
 // discovery is how long an agent's run may take to find its devices, from when it was first met.
 const discovery = 10 * time.Second
 
-// grace is until when a pool's unfound watts bar raises and admissions and shed nobody (L4): until every
+// grace is until when a pool's unfound watts bar raises and admissions and shed nobody (L4, liveness a): until every
 // agent has had time to find its devices, and at most leaseSeconds from a takeover or an agent's restart.
 func (s *snapshot) grace(pool string, expected int, began time.Time, lease time.Duration) time.Time {
 	latest, found, known := began, began, 0

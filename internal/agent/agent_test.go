@@ -73,6 +73,7 @@ func TestShedReachesEveryDeviceWithinASecond(t *testing.T) {
 	})
 }
 
+// TestARestartShedsNobody is for liveness a.
 func TestARestartShedsNobody(t *testing.T) {
 	const count = 20
 	bubble(t, func(t *testing.T) {

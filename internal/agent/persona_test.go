@@ -215,6 +215,7 @@ func TestOneIdentityAtTwoAddressesCountsTwice(t *testing.T) {
 	})
 }
 
+// TestAnAddressIsLetGoOnlyWhenItsWriteHasEnded is for L9.
 func TestAnAddressIsLetGoOnlyWhenItsWriteHasEnded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRanch(4)

@@ -16,6 +16,7 @@ func estimated(at time.Duration, s State, w, target Watts) Reading {
 }
 
 // Rule L5, clause by clause. s21 is rated 3780 W: its highest target with 5 % uncertainty.
+// Rules: L5, liveness h.
 func TestBound(t *testing.T) {
 	const rated = 3780
 	long := start
@@ -207,6 +208,7 @@ func TestBoundOfWrites(t *testing.T) {
 	}
 }
 
+// TestRated is for L5.
 func TestRated(t *testing.T) {
 	bare := Traits{CanSleep: true}
 	cases := map[string]struct {

@@ -59,7 +59,8 @@ func Allowed(devices []*Device, o Order, allowance Watts, now time.Duration) boo
 
 // reassert orders again what devices were told and do not do: at once what they had done before
 // (rebooted hot), spaced and counted what they never did. Such retries are not expected to work, so
-// others are shed in their place. Where everything may run anyway, they may too.
+// others are shed in their place: one deaf device holds its own watts (liveness b). Where everything may
+// run anyway, they may too.
 func (p *plan) reassert() []Order {
 	var orders []Order
 	most := p.everything()

@@ -28,6 +28,7 @@ func tick(d *Device, others []*Device, now *time.Duration, until time.Duration, 
 
 // A device that acknowledges sleep and hashes on is told twice more, spaced, and is stuck then: it holds
 // its own watts and no more, can't be shed, and is asked again every now and then. It comes back by itself.
+// Rules: liveness b.
 func TestDeafDevice(t *testing.T) {
 	d, now := device("d", s21, at(3500)), start
 	wrote := tick(d, nil, &now, start+60*sec, 0, at(3500))
@@ -52,6 +53,7 @@ func TestDeafDevice(t *testing.T) {
 }
 
 // Others are shed in the place of a device whose order was found undone, at once and not after retries.
+// Rules: liveness b.
 func TestOthersInItsPlace(t *testing.T) {
 	d, other := device("d", with(s21, func(t *Traits) { t.NameplateTHs = 100 }), at(3500)), device("o", lux, in(lux, 2))
 	both := []*Device{d, other}

@@ -85,6 +85,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// TestHelloFencesAndLeavesTheLeaseInForce is for L7.
 func TestHelloFencesAndLeavesTheLeaseInForce(t *testing.T) {
 	h := lease.NewHolder(7)
 	must(t, h.Hello(0, lease.Hello{Epoch: 10, Run: 7, Generation: 1}))
@@ -164,6 +165,7 @@ func TestNoLeaseBeforeItMayLeave(t *testing.T) {
 	}
 }
 
+// TestHoldCountsEveryLeaseThatMayBeInForce is for L2.
 func TestHoldCountsEveryLeaseThatMayBeInForce(t *testing.T) {
 	i, h := pair(t)
 	var sent []lease.Lease
@@ -189,6 +191,7 @@ func TestHoldCountsEveryLeaseThatMayBeInForce(t *testing.T) {
 	}
 }
 
+// TestARestartFreesNothing is for L3.
 func TestARestartFreesNothing(t *testing.T) {
 	i, _ := pair(t)
 	if _, ok := i.Grant(start, 800, time.Minute, 0); !ok {
@@ -226,6 +229,7 @@ func TestAHigherEpochStopsTheIssuer(t *testing.T) {
 // TestHoldCoversTheAgent plays one agent against two leaders over wires that lose, delay, repeat and
 // reorder between connections: once the newest leader has heard the agent, its hold covers whatever the
 // agent may draw.
+// Rules: L2.
 func TestHoldCoversTheAgent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{holder: lease.NewHolder(1), run: 1}

@@ -105,7 +105,7 @@ func (l *ledger) admit(w *Workload, p *WorkloadPlan, gated []*Pod, active int) {
 }
 
 // firstGroup is how many pods must start at once. A gang that runs is refilled pod by pod with the gang's
-// rank; only its start is all or nothing.
+// rank (liveness c); only its start is all or nothing.
 func firstGroup(w *Workload, active int) int {
 	if active > 0 {
 		return 1

@@ -50,6 +50,7 @@ func TestPodsInOrder(t *testing.T) {
 
 // TestLaterTakesNothingOfEarlier: what an earlier workload waits for is not given to a later one; only its
 // own need, only where the two share a budget, and only if it could ever have it.
+// Rules: liveness d.
 func TestLaterTakesNothingOfEarlier(t *testing.T) {
 	type outcome struct {
 		New     map[string]int

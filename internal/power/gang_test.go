@@ -68,6 +68,7 @@ func TestGangIncompleteSaysSo(t *testing.T) {
 
 // TestGangKeepsItsWatts: while any of a gang runs, its reservation does not fall below minPods, nobody
 // else is given those watts, and a pod that refills it has them at once.
+// Rules: liveness c.
 func TestGangKeepsItsWatts(t *testing.T) {
 	over, soon := in(-time.Minute), in(time.Minute)
 	tests := map[string]struct {
@@ -132,6 +133,7 @@ func TestGangKeepsItsWatts(t *testing.T) {
 }
 
 // TestGangIsRefilledPodByPod: a gang that runs needs no second start of minPods.
+// Rules: liveness c.
 func TestGangIsRefilledPodByPod(t *testing.T) {
 	s := oneBudget(1000)
 	w := work(&s, "train", power.Admitted, 2, 100)

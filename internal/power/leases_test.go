@@ -12,6 +12,7 @@ import (
 )
 
 // TestRaisesShareOnePacePerBudget: twenty small agents rise together no faster than one large one would.
+// Rules: liveness j.
 func TestRaisesShareOnePacePerBudget(t *testing.T) {
 	s := twoHalls(1000, 1000, 1000)
 	for range 10 {
@@ -188,6 +189,7 @@ func TestTTL(t *testing.T) {
 
 // TestNoLeaseOutlivesAFall: whatever the cuts, an agent that hears no more is down to what the limit
 // allows when it falls.
+// Rules: section 8.
 func TestNoLeaseOutlivesAFall(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := oneBudget(1000)

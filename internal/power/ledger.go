@@ -10,7 +10,7 @@ const (
 	leadIn = 5 * time.Second
 	// leastSettle stands in where no agent has said how long it takes to shed.
 	leastSettle = 5 * time.Second
-	// horizon is how far ahead coming curtailments bar work that must not be interrupted.
+	// horizon is how far ahead coming curtailments bar work that must not be interrupted (liveness e).
 	horizon = 24 * time.Hour
 )
 
@@ -25,7 +25,7 @@ type ledger struct {
 	planned, low []Watts
 	lowBy        []int
 
-	// Sums over each subtree. unfoundNow leaves out pools still in their grace (L4).
+	// Sums over each subtree. unfoundNow leaves out pools still in their grace (L4, liveness a).
 	base, unfound, unfoundNow, held, leased, res []Watts
 	// stays is mining that no shed can take: floors, and the holds of observed pools and of agents that are
 	// not heard, which silent is alone. fixed is what pods can't take: stays, and floorWatts.

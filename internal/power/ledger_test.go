@@ -11,6 +11,7 @@ import (
 
 // TestStraysCount: an accelerator pod that draws without a reservation is firm load (L8): on its node's
 // budgets, or, unbound, on every budget that its selector admits; at the roots where nothing feeds it.
+// Rules: L8.
 func TestStraysCount(t *testing.T) {
 	all := map[string]power.Watts{"site": 10, "hall-1": 10, "hall-2": 10}
 	tests := map[string]struct {
@@ -46,6 +47,7 @@ func TestStraysCount(t *testing.T) {
 
 // TestUnfound: what of a pool's rated watts nobody accounts for counts as drawn (L4). In the grace after a
 // takeover it bars raises and admissions and sheds nobody; after that the rest sheds for it.
+// Rules: L4, liveness a.
 func TestUnfound(t *testing.T) {
 	type outcome struct {
 		Unfound power.Watts

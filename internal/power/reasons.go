@@ -34,7 +34,8 @@ func about(w, limit Watts) Watts {
 	return max(0, w/step*step)
 }
 
-// noRoom says why a group can't have its watts however much mining sheds.
+// noRoom says why a group can't have its watts however much mining sheds; that mining is set above it,
+// too (liveness k).
 func (l *ledger) noRoom(w *Workload, g group, parts []part) (Reason, string) {
 	for _, p := range parts {
 		for _, i := range l.reach(l.b[p.budget].Name) {

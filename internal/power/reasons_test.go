@@ -12,6 +12,7 @@ import (
 
 // TestReasons: what a workload waits for, in words that name the pod, the budget and the numbers, and
 // that do not move with every reading.
+// Rules: liveness e, k.
 func TestReasons(t *testing.T) {
 	type said struct {
 		Reason  power.Reason

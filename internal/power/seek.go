@@ -45,7 +45,7 @@ func newGroup(pods []*Pod) group {
 
 // seek finds the budget for a group; the budgets for a gang that no single one can take. Only a group
 // that would fit beside base load alone holds others up, and only for its own watts, at every budget it
-// shares with them.
+// shares with them (liveness d).
 func (l *ledger) seek(w *Workload, g group) answer {
 	candidates, none := l.candidates(w, g.pods[0])
 	if len(candidates) == 0 {

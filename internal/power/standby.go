@@ -2,12 +2,12 @@ package power
 
 import "time"
 
-// quiet is how long no pod may have come before headroom that pods used is freed again: while they keep
+// quiet is how long no pod may have come before headroom that pods used is freed again (liveness g): while they keep
 // coming, each would cost miners a restart for the next.
 const quiet = 30 * time.Second
 
 // keepStandby keeps watts free for the next pods of the workloads of one priority, where it is known
-// where they would run. They yield to pods that wait with that priority or a higher one, and no pod of a
+// where they would run. They yield to pods that wait with that priority or a higher one (liveness f), and no pod of a
 // lower one takes them.
 func (l *ledger) keepStandby(class []int) {
 	for i := range l.b {

@@ -220,6 +220,7 @@ func (s *simSite) event(t *rapid.T) {
 	}
 }
 
+// TestTrueWattsStayUnderEveryLimit is for L1, L2, L5.
 func TestTrueWattsStayUnderEveryLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newSim(t)
@@ -255,6 +256,7 @@ func (s *simSite) firmOver(b power.Budget) bool {
 
 // TestLedgerNeverGrowsPastTheLimit is L1 on the plan itself: with every hold at what is sent, nothing
 // raised or reserved takes a budget over its planned limit.
+// Rules: L1.
 func TestLedgerNeverGrowsPastTheLimit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newSim(t)

@@ -14,7 +14,8 @@ type yield struct {
 }
 
 // countEnded enters what a workload's ended pods still hold: until their release delay is over, and as
-// long as a running gang lacks pods of its minPods, so that its reservation does not fall below them.
+// long as a running gang lacks pods of its minPods, so that its reservation does not fall below them
+// (liveness c).
 func (l *ledger) countEnded(w *Workload) {
 	var over []*Pod
 	active := 0
@@ -53,7 +54,7 @@ func (l *ledger) sortYields() {
 }
 
 // yieldTo lets reservations of ended pods go until a pod that waits has its watts: the release delay
-// yields to pending pods of equal or higher priority. What does not help is kept.
+// yields to pending pods of equal or higher priority (liveness f). What does not help is kept.
 func (l *ledger) yieldTo(w *Workload, need Watts, c int) verdict {
 	v := l.judge(w, need, c, nil)
 	var let []*yield

@@ -11,6 +11,7 @@ import (
 
 // TestReleaseDelay: an ended pod's watts are kept a little, and yield to pods that wait with the same or a
 // higher priority, where that helps them.
+// Rules: liveness f.
 func TestReleaseDelay(t *testing.T) {
 	type outcome struct {
 		Kept []string
@@ -106,6 +107,7 @@ func TestLowestYieldsFirst(t *testing.T) {
 
 // TestHeadroom is kept from miners and yields to every pod; after pods have used it, it is refilled when
 // none came for a while.
+// Rules: liveness g.
 func TestHeadroom(t *testing.T) {
 	tests := map[string]struct {
 		leased  power.Watts // of 1,000
@@ -148,6 +150,7 @@ func TestHeadroom(t *testing.T) {
 
 // TestStandby is kept from miners and from pods of lower priority, and yields to those of the same or a
 // higher one.
+// Rules: liveness f.
 func TestStandby(t *testing.T) {
 	type outcome struct {
 		New    map[string]int
