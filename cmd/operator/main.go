@@ -38,7 +38,7 @@ func main() {
 	flag.StringVar(&f.namespace, "namespace", envOr("POD_NAMESPACE", "counterweight-system"), "the operator's own namespace (POD_NAMESPACE)")
 	flag.StringVar(&f.metrics, "metrics-bind-address", ":8080", "where metrics are served; 0 is nowhere")
 	flag.StringVar(&f.probes, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 is nowhere")
-	flag.StringVar(&f.image, "agent-image", "counterweight:latest", "the image of mining pods whose MinerPool names none")
+	flag.StringVar(&f.image, "agent-image", "counterweight/miner-agent:0.1.0", "the image of mining pods whose MinerPool names none")
 	flag.StringVar(&f.table, "accelerators", "", "a file with what accelerators draw, in place of the built-in table")
 	options := zap.Options{}
 	options.BindFlags(flag.CommandLine)
