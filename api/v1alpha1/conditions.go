@@ -21,7 +21,7 @@ const (
 	// ReasonDeleting surfaces when the object is being deleted and the ledger still counts watts for it.
 	ReasonDeleting = "Deleting"
 
-	// ReasonStalled surfaces when Stalled says why.
+	// ReasonStalled surfaces when Stalled says why; on PowerReserved also when that of a PowerBudget does.
 	ReasonStalled = "Stalled"
 )
 
@@ -39,7 +39,7 @@ const (
 	ReasonParentCycle = "ParentCycle"
 
 	// ReasonBudgetNotFound surfaces when spec.budget names no PowerBudget. It is on Ready at first and on
-	// Stalled when it stays.
+	// Stalled when it stays; of a GPUWorkload it is on PowerReserved, also where no PowerBudget feeds nodes.
 	ReasonBudgetNotFound = "BudgetNotFound"
 
 	// ReasonAddressesOverlap surfaces when an address is in two entries, or in two MinerPools.
@@ -112,8 +112,8 @@ const (
 	// ReasonWaitingForPods surfaces when fewer pods than spec.minPods are at the gate.
 	ReasonWaitingForPods = "WaitingForPods"
 
-	// ReasonNoRoom surfaces when the pods need more than the limit leaves beside base load and other AI
-	// pods, even with all mining shed.
+	// ReasonNoRoom surfaces when the pods need more than the limit leaves beside base load, other AI pods
+	// and mining that can't be shed, as under a MinerPool's spec.floorWatts.
 	ReasonNoRoom = "NoRoom"
 
 	// ReasonOutranked surfaces when workloads that go first wait for the same watts.
@@ -122,11 +122,11 @@ const (
 	// ReasonNoAccelerators surfaces when there are watts, and no free accelerators on the budget's nodes.
 	ReasonNoAccelerators = "NoAccelerators"
 
-	// ReasonSelectorClash surfaces when a pod's own nodeSelector or affinity rules the budget's nodes out.
+	// ReasonSelectorClash surfaces when a pod's own nodeSelector or required affinity, or taints that it
+	// does not tolerate, rule the budget's nodes out.
 	ReasonSelectorClash = "SelectorClash"
 
-	// ReasonMiningFirst surfaces when the watts are with a MinerPool of a higher priority, or under its
-	// spec.floorWatts.
+	// ReasonMiningFirst surfaces when the watts are with a MinerPool of a higher priority.
 	ReasonMiningFirst = "MiningFirst"
 
 	// ReasonCurtailmentAhead surfaces when the pods fit now, but not under the limit of a
@@ -164,6 +164,14 @@ const (
 
 	// ReasonDevicesStuck surfaces when devices answer and don't do what they were told.
 	ReasonDevicesStuck = "DevicesStuck"
+
+	// ReasonDevicesUnauthorized surfaces when machines refuse the credentials; they count at their rated
+	// watts.
+	ReasonDevicesUnauthorized = "DevicesUnauthorized"
+
+	// ReasonDevicesBusy surfaces when machines have no session free for their agent, because somebody else
+	// holds it.
+	ReasonDevicesBusy = "DevicesBusy"
 
 	// ReasonUnfound surfaces when the devices found account for less than spec.ratedWatts; the rest counts
 	// as drawn until it is found or spec.ratedWatts is lowered.
