@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/meter"
@@ -65,11 +66,16 @@ func command(out io.Writer) *cobra.Command {
 	flags.StringVar(&opts.ReportDir, "report-dir", "", "write report.json, power.svg and power.png into this folder")
 	flags.BoolVar(&opts.Keep, "keep", false, "leave everything running at the end, until Ctrl-C, and tell how to look around")
 	flags.StringVar(&opts.WorkDir, "work-dir", "", "keep logs and data in this folder (default: a temporary one, removed where the judgement holds)")
+	folders(flags, &opts)
+	flags.BoolVarP(&verbose, "verbose", "v", false, "tell what goes wrong behind the scenes")
+	root.AddCommand(validate(out), each(out), measure(out))
+	return root
+}
+
+// folders are flags for where the programs and manifests are.
+func folders(flags *pflag.FlagSet, opts *play.Options) {
 	flags.StringVar(&opts.BinDir, "bin-dir", "", "where operator, miner-agent, asic-sim and k8s/ are (default: where this program is)")
 	flags.StringVar(&opts.ConfigDir, "config-dir", "", "where crd/, rbac/ and policy/ are (default: config beside the folder of this program)")
-	flags.BoolVarP(&verbose, "verbose", "v", false, "tell what goes wrong behind the scenes")
-	root.AddCommand(validate(out), measure(out))
-	return root
 }
 
 func run(ctx context.Context, opts play.Options, path string) error {
