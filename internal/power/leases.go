@@ -73,6 +73,9 @@ func (l *ledger) paces() []Watts {
 func (l *ledger) step(a *Agent, target Watts, spare []Watts) Watts {
 	slack := max(Watts(1), a.Rated/worthwhile)
 	switch {
+	case !a.Leased && l.barred(l.chain(a.Budget)):
+		// Its hold may be for want of knowledge (L3): leave to draw it all would be a raise (L1).
+		return min(target, max(a.Keeps, a.Floor))
 	case !a.Leased && target <= a.Hold:
 		// What is held already costs nothing to lease: a fresh agent, or one whose devices are slow to shed.
 		return target

@@ -87,13 +87,16 @@ func TestStep(t *testing.T) {
 			limit: 1000, leased: 600, edit: fresh, want: 850,
 		},
 		"a fresh agent is shed where it must": {
-			limit: 400, leased: 600, edit: fresh, want: 400,
+			limit: 400, leased: 600, edit: func(s *power.Site, a *power.Agent) { fresh(s, a); a.Keeps = 600 }, want: 400,
+		},
+		"a fresh agent over the limit gets no leave for what it is only counted at": {
+			limit: 400, leased: 600, edit: func(s *power.Site, a *power.Agent) { fresh(s, a); a.Keeps = 30 }, want: 30,
 		},
 		"a fresh agent starts in steps": {
 			limit: 1000, leased: 0, edit: fresh, want: 250,
 		},
 		"a fresh agent in a halted budget": {
-			limit: 1000, leased: 600, edit: func(s *power.Site, a *power.Agent) { fresh(s, a); s.Budgets[0].Halted = "spec" }, want: 600,
+			limit: 1000, leased: 600, edit: func(s *power.Site, a *power.Agent) { fresh(s, a); a.Keeps, s.Budgets[0].Halted = 600, "spec" }, want: 600,
 		},
 	}
 	for name, tt := range tests {

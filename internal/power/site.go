@@ -86,6 +86,9 @@ type Agent struct {
 	Heard bool
 	// Hold is what counts against the limit (L2).
 	Hold Watts
+	// Keeps is what a run without a lease of this leader does already: the lease in force that a former
+	// leader gave it, or its measured draw.
+	Keeps Watts
 	// Bound is the most its devices can draw with no further command.
 	Bound Watts
 	Floor Watts
