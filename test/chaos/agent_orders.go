@@ -126,7 +126,8 @@ func (a *agent) apply(now time.Duration, s *slot, setting fit.Setting, raises bo
 			answer(refused)
 			return
 		}
-		h.after(h.between(0, 40*time.Millisecond), func() {
+		s.dev.order = max(s.dev.order, h.now+h.between(0, 40*time.Millisecond))
+		h.at(s.dev.order, func() {
 			v := s.dev.obey(a, setting, h.now-begun)
 			if v == accepted && h.chance(h.cfg.lost) {
 				v = unanswered

@@ -207,7 +207,7 @@ func (c *checker) limitOf(i int) (float64, bool) {
 		if !ok || cut.Spec.Budget != name {
 			continue
 		}
-		begin, end := cut.Spec.Start.Sub(epochZero), cut.Spec.End.Sub(epochZero)
+		begin, end := cut.Spec.Start.Sub(epochZero), cut.Spec.End.Sub(epochZero)-clockError
 		for _, at := range []time.Duration{begin, end} {
 			if at > h.now {
 				c.boundary = min(c.boundary, at)
@@ -238,6 +238,9 @@ func cutKey(o client.Object) string { return string(o.GetUID()) + "/" + o.GetRes
 func (h *history) warning() time.Duration {
 	return time.Duration(h.cfg.leaseSeconds)*time.Second + slowestShed + 12*time.Second
 }
+
+// clockError is how far an operator's clock may be off: an event may be over that much too early for it.
+const clockError = 1100 * time.Millisecond
 
 // slowestShed is the worst settle time of any model, and a look after it.
 const slowestShed = 16 * time.Second
@@ -342,7 +345,7 @@ func (c *checker) agentMoved(a *agent) {
 func (c *checker) assigned(a *agent) {
 	for _, s := range a.slots {
 		for _, b := range c.h.agents {
-			if b == a || b.pod.gone || a.pod.gone || b.pod == a.pod {
+			if b == a || b.pod.gone || a.pod.gone || b.pod == a.pod || b.epoch != a.epoch {
 				continue
 			}
 			if other := b.slotOf(s.dev); other != nil {

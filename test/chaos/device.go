@@ -31,8 +31,8 @@ type device struct {
 	darkUntil time.Duration
 	bootUntil time.Duration
 	faulty    bool // it misbehaved in this history
-	// by is the agent whose write it took last.
-	by *agent
+	// order is when the write before arrives: those of one agent keep their order.
+	order time.Duration
 }
 
 // watts is the true draw now.
