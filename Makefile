@@ -36,6 +36,10 @@ demo: build controlplane ## Play one day at a 4 MW site; report and picture in b
 rehearse: build controlplane ## Play SCENARIO=file.yaml; REHEARSEFLAGS=--keep leaves it running to look around.
 	bin/rehearse $(SCENARIO) $(REHEARSEFLAGS)
 
+.PHONY: rehearse-faults
+rehearse-faults: build controlplane ## Play test/scenarios/faults-*.yaml, a line each; reports in bin/faults (15 min).
+	@bin/rehearse each --report-dir bin/faults test/scenarios/faults-*.yaml
+
 ##@ Build
 
 .PHONY: build
@@ -92,6 +96,12 @@ bin/tools/golangci-lint: hack/lint/go.mod hack/lint/go.sum
 	@mkdir -p bin/tools
 	@cd hack/lint && go build -mod=readonly -trimpath -ldflags "-s -w" -o "$(CURDIR)/$@" sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 	@touch $@
+
+##@ Measure
+
+.PHONY: bench
+bench: build controlplane ## Every performance target, measured; bin/bench/report.json (BENCH=decide for one part; 15 min).
+	@go run ./test/perf -bin bin -report bin/bench/report.json $(if $(BENCH),-only $(BENCH))
 
 ##@ A cluster of your own (Kubernetes 1.36 or newer, KUBECTL=...)
 

@@ -1,0 +1,148 @@
+package shed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/minersim"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/cluster"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/proc"
+	"github.com/counterweight-dev/counterweight/test/perf/stats"
+)
+
+// machines are the simulated fleet.
+type machines struct {
+	process *proc.Process
+	url     string
+	o       Options
+}
+
+func startMachines(ctx context.Context, o Options, dir string) (*machines, error) {
+	fleet := minersim.FleetFile{Seed: 1, Groups: []minersim.Group{
+		{Name: "braiins", Count: o.Devices, Model: "S21", Firmware: "BraiinsOS", FirstAddress: braiinsFirst, Budget: "bench", Ports: map[string]int{"BraiinsOS": braiinsPort}},
+		{Name: "luxos", Count: o.Devices, Model: "S21 XP", Firmware: "LuxOS", FirstAddress: luxosFirst, Budget: "bench"},
+	}}
+	data, err := json.Marshal(fleet)
+	if err != nil {
+		return nil, fmt.Errorf("writing the fleet file: %w", err)
+	}
+	path := filepath.Join(dir, "fleet.yaml") // JSON is YAML
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return nil, fmt.Errorf("writing the fleet file: %w", err)
+	}
+	port, err := cluster.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	m := &machines{url: "http://" + address, o: o}
+	log := filepath.Join(dir, "sim.log")
+	m.process, err = proc.Start(proc.Spec{
+		Name: "asic-sim", Path: filepath.Join(o.Bin, "asic-sim"), Args: []string{"--fleet", path, "--http", address}, LogPath: log, Ahead: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = until(ctx, 30*time.Second, 100*time.Millisecond, func() error { return m.get(ctx, "/healthz", nil) })
+	if err != nil {
+		m.process.Stop(0)
+		return nil, fmt.Errorf("%w; its log ends with: %s", err, proc.LastLines(log, 1))
+	}
+	return m, nil
+}
+
+func (m *machines) assignment() lease.Assignment {
+	return lease.Assignment{
+		Ranges:   []string{rangeOf(braiinsFirst, m.o.Devices), rangeOf(luxosFirst, m.o.Devices)},
+		Firmware: "Auto", Ports: map[string]int{"BraiinsOS": braiinsPort}, UncertaintyPercent: 1,
+	}
+}
+
+func (m *machines) get(ctx context.Context, path string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url+path, nil)
+	if err != nil {
+		return fmt.Errorf("asking asic-sim: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking asic-sim: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("asic-sim answers %s", response.Status)
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return fmt.Errorf("asking asic-sim: %w", err)
+	}
+	return nil
+}
+
+// hashing counts the machines that no order to stop has reached: one that got it ramps from that instant on.
+func (m *machines) hashing(ctx context.Context) (n int, err error) {
+	var truth struct {
+		Devices []struct{ State minersim.State }
+	}
+	if err := m.get(ctx, "/truth", &truth); err != nil {
+		return 0, err
+	}
+	for _, d := range truth.Devices {
+		if d.State == minersim.Hashing {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// lookEvery is how often the truth is read while machines are shed.
+const lookEvery = 10 * time.Millisecond
+
+// shed orders everything down to the floor and watches the truth until the last machine got its order.
+func (r *rig) shed(ctx context.Context, out *Result, looks *[]float64) error {
+	before, err := r.fleet.hashing(ctx)
+	if err != nil {
+		return err
+	}
+	if before != 2*r.o.Devices {
+		return fmt.Errorf("%d of %d machines hash before the shed", before, 2*r.o.Devices)
+	}
+	floor := r.newest().Floor
+	clock := stats.Start()
+	if !r.lease(floor, time.Second) {
+		return errors.New("the agent may have no lease")
+	}
+	last := clock.Ms()
+	err = until(ctx, time.Minute, lookEvery, func() error {
+		left, err := r.fleet.hashing(ctx)
+		if err != nil {
+			return err
+		}
+		*looks = append(*looks, clock.Ms()-last)
+		last = clock.Ms()
+		if left > 0 {
+			return fmt.Errorf("%d machines have no order", left)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	out.ShedMs = append(out.ShedMs, last)
+	err = until(ctx, time.Minute, lookEvery, func() error {
+		if n := r.newest(); n.Bound > n.LeaseWatts || n.LeaseWatts > floor {
+			return fmt.Errorf("the agent reports a bound of %d W under a lease of %d W", n.Bound, n.LeaseWatts)
+		}
+		return nil
+	})
+	out.UnderMs = append(out.UnderMs, clock.Ms())
+	return err
+}

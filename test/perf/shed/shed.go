@@ -1,0 +1,222 @@
+// Package shed measures one mining agent: the real binary, over the real protocols, against 256 simulated
+// machines. It speaks to the agent as the operator does.
+package shed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/link"
+	"github.com/counterweight-dev/counterweight/internal/rehearsal/proc"
+	"github.com/counterweight-dev/counterweight/test/perf/stats"
+)
+
+// Options of the measurement.
+type Options struct {
+	// Bin holds miner-agent and asic-sim.
+	Bin string
+	// Devices of each of the two firmwares.
+	Devices int
+	// Watch is how long the agent's processor time is watched; Rounds how often everything is shed.
+	Watch  time.Duration
+	Rounds int
+	Say    func(format string, args ...any)
+}
+
+// Result of the measurement.
+type Result struct {
+	Devices int `json:"devices"`
+	// CPUPercent of one core over WatchSeconds of steady polling, and memory at its end.
+	CPUPercent   float64 `json:"cpuPercent"`
+	WatchSeconds float64 `json:"watchSeconds"`
+	RSSMiB       float64 `json:"rssMiB"`
+	PeakRSSMiB   float64 `json:"peakRssMiB"`
+	// ShedMs is, for each round, from the lease being handed to the stream until the last machine was
+	// seen to have got its order; LookMs is how far apart the looks at the machines were.
+	ShedMs []float64 `json:"shedMs"`
+	LookMs float64   `json:"lookP99Ms"`
+	// UnderMs is until the agent reported that its devices can draw no more than the lease.
+	UnderMs  []float64 `json:"underLeaseMs"`
+	Protocol string    `json:"protocol"`
+}
+
+// Where the machines and the agent live; nothing else of this repository uses these addresses.
+const (
+	braiinsFirst = "127.120.0.1"
+	luxosFirst   = "127.120.2.1"
+	agentAddress = "127.120.255.1"
+	agentPort    = "7443"
+	httpPort     = "8082"
+	braiinsPort  = 18120
+	podUID       = "5d6b7c1e-0000-4000-8000-000000000001"
+)
+
+// Measure runs the rounds; the first one also watches the agent at rest.
+func Measure(ctx context.Context, o Options) (Result, error) {
+	out := Result{Devices: 2 * o.Devices, Protocol: "half BraiinsOS (gRPC), half LuxOS (TCP)"}
+	var looks []float64
+	for round := range o.Rounds {
+		err := withRig(ctx, o, func(r *rig) error {
+			if round == 0 {
+				if err := r.rest(ctx, o.Watch, &out); err != nil {
+					return err
+				}
+			}
+			return r.shed(ctx, &out, &looks)
+		})
+		if err != nil {
+			return out, err
+		}
+		o.Say("  round %d: last of %d machines commanded after %.0f ms, under the lease by report after %.0f ms",
+			round+1, out.Devices, out.ShedMs[round], out.UnderMs[round])
+	}
+	out.LookMs = stats.P99(looks)
+	return out, nil
+}
+
+// rig is a fleet, an agent and the operator's end of its stream.
+type rig struct {
+	o      Options
+	dir    string
+	fleet  *machines
+	agent  *proc.Process
+	orders *link.Outbox
+
+	mu     sync.Mutex
+	issuer *lease.Issuer
+}
+
+// withRig starts everything, lets the agent find its machines under a full lease, and ends everything.
+func withRig(ctx context.Context, o Options, use func(*rig) error) error {
+	dir, err := os.MkdirTemp("", "bench-agent-")
+	if err != nil {
+		return fmt.Errorf("making the work folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &rig{o: o, dir: dir, orders: link.NewOutbox(), issuer: lease.NewIssuer(1)}
+	if r.fleet, err = startMachines(ctx, o, dir); err != nil {
+		return err
+	}
+	defer r.fleet.process.Stop(time.Second)
+	options, err := r.startAgent()
+	if err != nil {
+		return err
+	}
+	defer r.agent.Stop(time.Second)
+	r.issuer.Assign(r.fleet.assignment(), func(_, _ lease.Assignment) bool { return false })
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		link.Keep(ctx, options, nil)
+	}()
+	defer func() {
+		cancel()
+		<-kept
+	}()
+	if err := r.settle(ctx); err != nil {
+		return fmt.Errorf("%w; the agent's log ends with: %s", err, proc.LastLines(filepath.Join(dir, "agent.log"), 3))
+	}
+	return use(r)
+}
+
+// startAgent makes certificates for both ends and starts the agent.
+func (r *rig) startAgent() (link.Options, error) {
+	now := stats.Now()
+	ca, err := link.NewCA(now)
+	if err != nil {
+		return link.Options{}, fmt.Errorf("making certificates: %w", err)
+	}
+	server, errServer := ca.IssueServer(now, link.ServerName("mining", "bench"))
+	own, errOwn := ca.IssueOperator(now)
+	config, errConfig := link.ClientTLS(own, ca.CertPEM())
+	if err := errors.Join(errServer, errOwn, errConfig); err != nil {
+		return link.Options{}, fmt.Errorf("making certificates: %w", err)
+	}
+	for name, data := range map[string][]byte{"tls.crt": server.CertPEM, "tls.key": server.KeyPEM, "ca.crt": ca.CertPEM()} {
+		if err := os.WriteFile(filepath.Join(r.dir, name), data, 0o600); err != nil {
+			return link.Options{}, fmt.Errorf("writing certificates: %w", err)
+		}
+	}
+	r.agent, err = proc.Start(proc.Spec{
+		Name: "miner-agent", Path: filepath.Join(r.o.Bin, "miner-agent"), LogPath: filepath.Join(r.dir, "agent.log"),
+		Args: []string{
+			"run", "--listen", agentAddress + ":" + agentPort, "--http", agentAddress + ":" + httpPort, "--tls-dir", r.dir,
+			"--credentials-dir", filepath.Join(r.dir, "none"), "--pool", "mining/bench", "--pod-uid", podUID,
+		},
+	})
+	return link.Options{
+		Address: agentAddress + ":" + agentPort, ServerName: link.ServerName("mining", "bench"), PodUID: podUID,
+		TLS: config, OnReport: r.report, Orders: r.orders,
+	}, err
+}
+
+// report takes a report in as the operator does.
+func (r *rig) report(m lease.Report) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	hello, err := r.issuer.Report(stats.Now(), m)
+	r.issuer.Confirm(stats.Now())
+	if err == nil && hello != nil {
+		r.orders.PutHello(*hello)
+	}
+}
+
+func (r *rig) newest() lease.Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.issuer.Newest()
+}
+
+const ttl = 2 * time.Minute
+
+// lease grants so many watts; false where the agent may not have a lease yet.
+func (r *rig) lease(watts lease.Watts, within time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, ok := r.issuer.Grant(stats.Now(), watts, ttl, within)
+	if ok {
+		r.orders.PutLease(m)
+	}
+	return ok
+}
+
+// settle grants all the agent could draw until every machine hashes and the agent knows it.
+func (r *rig) settle(ctx context.Context) error {
+	return until(ctx, time.Minute, time.Second, func() error {
+		n := r.newest()
+		if n.Rated > 0 {
+			r.lease(2*n.Rated, 0)
+		}
+		if n.Counts.Hashing != 2*r.o.Devices || n.Bound > n.LeaseWatts {
+			return fmt.Errorf("%d of %d machines hash, as the agent sees it", n.Counts.Hashing, 2*r.o.Devices)
+		}
+		return nil
+	})
+}
+
+// rest watches the agent's processor time while nothing changes; its lease is renewed as the operator does.
+func (r *rig) rest(ctx context.Context, watch time.Duration, out *Result) error {
+	if err := wait(ctx, 10*time.Second); err != nil { // the start is over
+		return err
+	}
+	before, clock := stats.CPUOf(r.agent.Pid()), stats.Start()
+	for clock.Ms() < stats.Ms(watch) {
+		if err := wait(ctx, 5*time.Second); err != nil {
+			return err
+		}
+		r.lease(2*r.newest().Rated, 0)
+	}
+	took := clock.Ms()
+	out.CPUPercent = stats.Ms(stats.CPUOf(r.agent.Pid())-before) / took * 100
+	out.WatchSeconds = took / 1000
+	out.RSSMiB, out.PeakRSSMiB = stats.MemoryOf(r.agent.Pid())
+	return nil
+}
