@@ -30,6 +30,7 @@ func Run(ctx context.Context, cfg Config, out io.Writer, log logr.Logger) error 
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig: %w", err)
 	}
+	rest = Patient(rest)
 	client, err := kubernetes.NewForConfig(rest)
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)

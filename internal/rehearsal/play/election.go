@@ -44,8 +44,8 @@ func newElection(client kubernetes.Interface, c clock.PassiveClock) *election {
 }
 
 // follow notes every new holder until ctx ends.
-func (e *election) follow(ctx context.Context) error {
-	factory := informers.NewSharedInformerFactoryWithOptions(e.client, 0, informers.WithNamespace(systemNamespace))
+func (e *election) follow(ctx context.Context, client kubernetes.Interface) error {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(systemNamespace))
 	informer := factory.Coordination().V1().Leases().Informer()
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: e.saw, UpdateFunc: func(_, o any) { e.saw(o) }})
 	if err != nil {

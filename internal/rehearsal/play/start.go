@@ -220,14 +220,28 @@ func (g *stage) applyRefused(ctx context.Context, m scenario.Manifests, words st
 	return nil
 }
 
+// watch what the judgement rests on, also right after the API server was away.
+func (g *stage) watch(ctx context.Context) error {
+	patient := meter.Patient(g.cluster.Admin)
+	client, err := kubernetes.NewForConfig(patient)
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	anything, err := dynamic.NewForConfig(patient)
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	if err := g.election.follow(ctx, client); err != nil {
+		return err
+	}
+	return g.observer.follow(ctx, client, anything)
+}
+
 func (g *stage) startMeter(ctx context.Context) (err error) {
 	cfg := g.meterConfig()
 	g.observer = newObserver(cfg, g.clock)
-	if err := g.observer.follow(ctx, g.client, g.anything); err != nil {
-		return err
-	}
 	g.election = newElection(g.client, g.clock)
-	if err := g.election.follow(ctx); err != nil {
+	if err := g.watch(ctx); err != nil {
 		return err
 	}
 	log := g.cluster.LogPath("meter")
