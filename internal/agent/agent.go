@@ -41,18 +41,22 @@ type Agent struct {
 	stopped chan struct{}
 	workers sync.WaitGroup
 
-	holder      *lease.Holder
-	mode        lease.Mode
-	assignment  lease.Assignment
-	assigned    bool
-	generation  uint64
-	sweptOf     uint64 // the generation of which every address was asked
-	assignedAt  time.Duration
-	epoch       lease.Epoch
-	slots       []*slot // by address
-	keys        map[string]*slot
-	flying      [tasks]int
-	letting     int // writes still in flight to addresses that were let go
+	holder     *lease.Holder
+	mode       lease.Mode
+	assignment lease.Assignment
+	assigned   bool
+	generation uint64
+	sweptOf    uint64 // the generation of which every address was asked
+	assignedAt time.Duration
+	epoch      lease.Epoch
+	slots      []*slot // by address
+	keys       map[string]*slot
+	flying     [tasks]int
+	letting    int // writes still in flight to addresses that were let go
+	// left is what machines that were let go may draw under the lease in force, until one comes that was
+	// made with a report from after leftAt: its watts are theirs until then (L1).
+	left        fit.Watts
+	leftAt      time.Duration
 	wakes       wakePace
 	waking      time.Duration // when a wake that was held back may start; 0 none
 	fitted      time.Duration // last fit
@@ -174,7 +178,11 @@ func (a *Agent) Hello(ctx context.Context, m lease.Hello) error {
 func (a *Agent) Lease(ctx context.Context, m lease.Lease) error {
 	return a.ask(ctx, func(_ context.Context, now time.Duration) error {
 		a.urgent = true
-		return a.holder.Lease(now, m)
+		err := a.holder.Lease(now, m)
+		if err == nil && m.AsOf >= a.leftAt {
+			a.left = 0
+		}
+		return err
 	})
 }
 

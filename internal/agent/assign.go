@@ -33,7 +33,7 @@ func (a *Agent) assign(now time.Duration, next lease.Assignment) {
 		slots = append(slots, s)
 	}
 	for _, s := range old {
-		a.letGo(s)
+		a.letGo(now, s)
 	}
 	a.assignment, a.assigned, a.slots = next, true, slots
 	a.adapt(now, before, next)
@@ -43,9 +43,10 @@ func (a *Agent) assign(now time.Duration, next lease.Assignment) {
 
 // letGo forgets an address. Its machine keeps what it runs; a write in flight is cut short, and until it
 // has ended the assignment does not count as taken up (L9).
-func (a *Agent) letGo(s *slot) {
+func (a *Agent) letGo(now time.Duration, s *slot) {
 	s.gone = true
 	if s.machine != nil {
+		a.left, a.leftAt = a.left+s.machine.device.Bound(now), now
 		delete(a.keys, s.machine.key)
 	}
 	if s.op == nil {

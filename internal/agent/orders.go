@@ -113,7 +113,7 @@ func (a *Agent) enter(next lease.Allowance) {
 // fitLease keeps the machines under the lease. One that can't be told anything now (its last operation
 // does not end, or it is being looked for) is taken out with its bound, so that others are shed instead.
 func (a *Agent) fitLease(ctx context.Context, now time.Duration, allowance lease.Allowance) {
-	watts := fit.Watts(allowance.Watts)
+	watts := a.allows(allowance)
 	for _, d := range a.devices(func(s *slot) bool { return !s.tellable() }) {
 		watts -= d.Bound(now)
 	}
@@ -121,6 +121,9 @@ func (a *Agent) fitLease(ctx context.Context, now time.Duration, allowance lease
 		a.order(ctx, now, o, allowance)
 	}
 }
+
+// allows is what of a lease is for the machines that this agent minds still.
+func (a *Agent) allows(allowance lease.Allowance) fit.Watts { return fit.Watts(allowance.Watts) - a.left }
 
 // fitFloor puts to sleep, once per time without a lease, whatever does not sleep, and again only what
 // this run has commanded: an agent that is cut off must not fight the one that took its place.
@@ -163,7 +166,7 @@ func (a *Agent) allowed(now time.Duration, o fit.Order, allowance lease.Allowanc
 	if a.flying[applying] >= atOnce[applying] {
 		return false
 	}
-	return allowance.Mode != lease.Leased || fit.Allowed(a.devices(all), o, fit.Watts(allowance.Watts), now)
+	return allowance.Mode != lease.Leased || fit.Allowed(a.devices(all), o, a.allows(allowance), now)
 }
 
 // mayWake counts a wake that starts now, or says when the next may.

@@ -238,6 +238,30 @@ func TestAnAddressIsLetGoOnlyWhenItsWriteHasEnded(t *testing.T) {
 	})
 }
 
+func TestAnAddressIsLetGoWithItsWatts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRanch(3)
+		resting := r.at(0)
+		resting.asleep, resting.from, resting.to = true, fakeResidual, fakeResidual
+		o := stage(t, r, addresses(3))
+		time.Sleep(2 * time.Second)
+		const limit = 2*fakeWatts + 200
+		o.grant(limit, 10*time.Minute, 0)
+		time.Sleep(watched)
+		o.mu.Lock()
+		o.issuer.Assign(addresses(1), func(lease.Assignment, lease.Assignment) bool { return false })
+		o.mu.Unlock()
+		if over := judge(r, limit, 3*time.Minute); over > 0 {
+			t.Fatalf("over the lease for %s: the machine that is left drew what those let go still draw", over)
+		}
+		o.grant(fakeWatts+200, 10*time.Minute, 0)
+		time.Sleep(2 * time.Minute)
+		if got := resting.watts(); got < fakeWatts*9/10 {
+			t.Fatalf("draws %d W under a lease of its own", got)
+		}
+	})
+}
+
 func TestASlowReaderGetsTheNewestReport(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRanch(1)
