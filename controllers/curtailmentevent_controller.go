@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +28,8 @@ const (
 	baselineAhead = 60 * time.Second
 	// look is how often the draw is looked at while an event is active.
 	look = time.Second
+	// blind is the longest time without a look for which an event still counts as watched.
+	blind = 10 * look
 )
 
 // CurtailmentReconciler follows curtailment events and says what they delivered. The limit itself is
@@ -35,7 +39,12 @@ type CurtailmentReconciler struct {
 	Clock  func() time.Time
 	Events recorder
 	board  *board
+	// looks are kept here and not in status: an event is watched by one process, or it was not watched.
+	looks map[types.UID]looks
 }
+
+// looks is since when an event has been watched without a gap, and until when.
+type looks struct{ from, last time.Time }
 
 // Reconcile writes one event's status.
 func (r *CurtailmentReconciler) Reconcile(ctx context.Context, c *powerv1.CurtailmentEvent) (reconcile.Result, error) {
@@ -50,6 +59,7 @@ func (r *CurtailmentReconciler) Reconcile(ctx context.Context, c *powerv1.Curtai
 	if found {
 		seen.limit = budget.Spec.LimitWatts.Value()
 	}
+	seen.watched = r.watch(c, seen)
 	next := c.DeepCopy()
 	wait := curtailmentStatus(&next.Status, c, seen)
 	if equality.Semantic.DeepEqual(c.Status, next.Status) {
@@ -72,6 +82,33 @@ type curtailmentFacts struct {
 	limit int64
 	plan  power.BudgetPlan
 	draw  power.Watts
+	// watched says that there was no gap between the event's start, or when it was written, and now.
+	watched bool
+}
+
+// watch notes a look at an event, and tells whether none is missing.
+func (r *CurtailmentReconciler) watch(c *powerv1.CurtailmentEvent, f curtailmentFacts) bool {
+	if r.looks == nil {
+		r.looks = map[types.UID]looks{}
+	}
+	maps.DeleteFunc(r.looks, func(_ types.UID, l looks) bool { return f.now.Sub(l.last) > memory })
+	seen, met := r.looks[c.UID]
+	if f.found && f.known && f.now.Before(c.Spec.End.Time) {
+		if !met || f.now.Sub(seen.last) > blind {
+			seen.from = f.now
+		}
+		seen.last = f.now
+		r.looks[c.UID] = seen
+	}
+	first := c.Spec.Start.Time
+	if c.CreationTimestamp.After(first) {
+		first = c.CreationTimestamp.Time
+	}
+	due := f.now
+	if due.After(c.Spec.End.Time) {
+		due = c.Spec.End.Time
+	}
+	return !seen.from.After(first.Add(blind)) && !seen.last.Before(due.Add(-blind))
 }
 
 // asked is the limit that the event sets, before any margin.
@@ -147,29 +184,41 @@ func metSince(c *powerv1.CurtailmentEvent, f curtailmentFacts, baseline power.Wa
 	return new(metav1.NewTime(f.now.Truncate(time.Second)))
 }
 
-// met keeps Missed once the draw was over the limit during the event: "met" means throughout.
+// met keeps Missed once the draw was over the limit during the event: "met" means throughout. What was
+// not watched throughout is not claimed, and what was said of an event at its end stays.
 func met(st *powerv1.CurtailmentEventStatus, c *powerv1.CurtailmentEvent, f curtailmentFacts, started, over bool) {
 	was := meta.FindStatusCondition(st.Conditions, powerv1.ConditionMet)
 	next := metav1.Condition{
 		Type: powerv1.ConditionMet, Status: metav1.ConditionUnknown, Reason: powerv1.ReasonNotYetDue,
-		Message: "the event has not begun", ObservedGeneration: c.Generation,
+		Message: "the event has not begun",
 	}
-	missed := was != nil && was.Reason == powerv1.ReasonMissed
 	switch {
 	case !started:
-	case missed, over && st.MetAt != nil && was != nil:
+	case stands(c, was, f, over):
 		next = *was
-	case over:
-		next.Reason, next.Message = powerv1.ReasonUnobserved, "no operator watched the event"
-	case f.known && f.draw > f.asked(c):
+	case !over && f.known && f.draw > f.asked(c):
 		next.Status, next.Reason = metav1.ConditionFalse, powerv1.ReasonMissed
 		next.Message = fmt.Sprintf("the draw was over the event's limit %v at %s", f.asked(c), f.now.UTC().Format(time.RFC3339))
-	case f.known:
+	case over || !f.watched:
+		next.Reason, next.Message = powerv1.ReasonUnobserved, "no operator watched the event from its start to its end"
+	default:
 		next.Status, next.Reason = metav1.ConditionTrue, powerv1.ReasonMet
 		next.Message = fmt.Sprintf("the draw is under the event's limit %v", f.asked(c))
 	}
 	next.ObservedGeneration = c.Generation
 	meta.SetStatusCondition(&st.Conditions, next)
+}
+
+// stands tells whether what was said of an event before is said again: that it was missed, and of one that
+// is over what was seen to its end or said after it.
+func stands(c *powerv1.CurtailmentEvent, was *metav1.Condition, f curtailmentFacts, over bool) bool {
+	switch {
+	case was == nil || was.Reason == powerv1.ReasonNotYetDue:
+		return false
+	case was.Reason == powerv1.ReasonMissed:
+		return true
+	}
+	return over && (f.watched || c.Status.State == powerv1.CurtailmentEnded)
 }
 
 // nextLook is when an event's status may change with time.
