@@ -100,7 +100,7 @@ func (g *stage) act(ctx context.Context, step scenario.Step) error {
 	switch step.Action() {
 	case "apply":
 		if step.Refused != "" {
-			return g.applyRefused(ctx, step.Apply, step.Refused)
+			return refusedWith(step.Refused, g.apply(ctx, step.Apply))
 		}
 		return g.apply(ctx, step.Apply)
 	case "delete":

@@ -3,6 +3,7 @@ package play
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,6 +120,25 @@ func TestLabels(t *testing.T) {
 	for want, step := range cases {
 		if got := labelOf(step); got != want {
 			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+}
+
+func TestOnlyARefusalInTheseWordsIsOne(t *testing.T) {
+	away := fmt.Errorf("applying: limitWatts: %w", context.DeadlineExceeded)
+	cases := map[string]struct {
+		answer error
+		want   string
+	}{
+		"refused":          {errors.New("spec.limitWatts in body should match"), ""},
+		"taken":            {nil, "the API took it"},
+		"for other causes": {errors.New("forbidden"), `want it refused with "limitWatts": forbidden`},
+		"no answer":        {away, "want it refused"},
+	}
+	for name, c := range cases {
+		err := refusedWith("limitWatts", c.answer)
+		if (c.want == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
