@@ -41,12 +41,14 @@ func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.out, "bench: "+f
 
 // parts by name; all of them run where none is named.
 var parts = map[string]func(*bench, context.Context) error{
-	"decide": (*bench).decide,
-	"agent":  (*bench).agent,
+	"decide":   (*bench).decide,
+	"agent":    (*bench).agent,
+	"handover": (*bench).handover,
+	"large":    (*bench).large,
 }
 
 // order in which they run.
-var order = []string{"decide", "agent"}
+var order = []string{"decide", "agent", "handover", "large"}
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("perf", flag.ContinueOnError)

@@ -14,7 +14,7 @@ type Case struct {
 	Shape
 	Sites, Calls int
 	TargetMs     float64
-	// MostMs ends the calls on one site early, once they took so long and there were ten.
+	// MostMs ends the calls on one site early, once they took so long and there were five.
 	MostMs float64
 	// Quiet leaves out the pods that wait.
 	Quiet bool
@@ -58,7 +58,7 @@ type Row struct {
 }
 
 // fewest calls on one site.
-const fewest = 10
+const fewest = 5
 
 // within is how far from a bound a dispatch may be at most, in percent.
 const within = 0.1

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/counterweight-dev/counterweight/test/perf/decide"
+	"github.com/counterweight-dev/counterweight/test/perf/handover"
 	"github.com/counterweight-dev/counterweight/test/perf/shed"
 )
 
@@ -25,6 +26,14 @@ type Report struct {
 	Agent           *shed.Result `json:"agent,omitempty"`
 	AgentCPUPercent *float64     `json:"agentCPUPercent,omitempty"`
 	AgentShedMs     *float64     `json:"agentShedMs,omitempty"`
+
+	// HandOver is at 10,000 ASICs; Small is the same at 1,000, to compare what is written.
+	HandOver            *handover.Result      `json:"handover,omitempty"`
+	Small               *handover.Result      `json:"handoverSmall,omitempty"`
+	WritesPerHandOver   *float64              `json:"writesPerHandover,omitempty"`
+	IdleWritesPerMinute *float64              `json:"idleWritesPerMinute,omitempty"`
+	Large               *handover.LargeResult `json:"large,omitempty"`
+	OperatorRSSMiB      *float64              `json:"operatorRSSMiB,omitempty"`
 
 	Targets []Target `json:"targets"`
 }

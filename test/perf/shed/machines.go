@@ -137,12 +137,16 @@ func (r *rig) shed(ctx context.Context, out *Result, looks *[]float64) error {
 		return err
 	}
 	out.ShedMs = append(out.ShedMs, last)
-	err = until(ctx, time.Minute, lookEvery, func() error {
-		if n := r.newest(); n.Bound > n.LeaseWatts || n.LeaseWatts > floor {
-			return fmt.Errorf("the agent reports a bound of %d W under a lease of %d W", n.Bound, n.LeaseWatts)
+	return nil
+}
+
+// under waits until the agent reports that its machines can draw no more than the lease: it has read the
+// watts of each after its order had time to settle.
+func (r *rig) under(ctx context.Context) error {
+	return until(ctx, time.Minute, lookEvery, func() error {
+		if n := r.newest(); n.Bound > n.LeaseWatts || n.LeaseWatts > n.Floor {
+			return fmt.Errorf("the agent reports a bound of %d W under a lease of %d W, %+v", n.Bound, n.LeaseWatts, n.Counts)
 		}
 		return nil
 	})
-	out.UnderMs = append(out.UnderMs, clock.Ms())
-	return err
 }
