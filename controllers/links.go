@@ -241,7 +241,7 @@ func (l *links) view(now time.Time) []agentView {
 			Key: a.key, Pool: a.pool.String(),
 			Heard: known && now.Sub(at) < silent && r.Generation > 0,
 			Hold:  power.Watts(a.issuer.Hold()), Bound: power.Watts(r.Bound), Floor: power.Watts(r.Floor),
-			Keeps: power.Watts(max(r.LeaseWatts, r.Draw)),
+			Keeps: power.Watts(keeps(r)),
 			Rated: power.Watts(r.Rated), Lease: power.Watts(last), Leased: leased,
 			RaisedAt: a.raisedAt, RaisedBy: power.Watts(a.raisedBy), Settle: r.Settle, Curve: make([]power.Point, len(r.Curve)),
 		}
@@ -251,6 +251,15 @@ func (l *links) view(now time.Time) []agentView {
 		out = append(out, v)
 	}
 	return out
+}
+
+// keeps is what a run does without a lease of this leader: what a former leader allows it still, or, while
+// it is too young to shed, what it draws. One that is older sheds to its floor.
+func keeps(r lease.Report) lease.Watts {
+	if r.AsOf < lease.Grace {
+		return max(r.LeaseWatts, r.Draw)
+	}
+	return r.LeaseWatts
 }
 
 // unconfirmed tells whether some run waits for the leader Lease to be read before its first lease.
