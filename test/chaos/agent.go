@@ -32,6 +32,8 @@ type agent struct {
 	assigned   bool
 	slots      []*slot
 	letting    int
+	left       fit.Watts // what machines that were let go may draw under the lease in force
+	leftAt     time.Duration
 	fitted     time.Duration
 	until      time.Duration
 	dirty      bool
@@ -139,6 +141,9 @@ func (a *agent) take(m order) {
 			a.h.logf("%s refuses lease %d of epoch %d: %v", a.name, m.lease.Seq, m.lease.Epoch, err)
 		} else {
 			a.leaseEpoch = m.lease.Epoch
+			if m.lease.AsOf >= a.leftAt {
+				a.left = 0
+			}
 			a.h.logf("%s takes lease %d of epoch %d: %d W for %.1f s", a.name, m.lease.Seq, m.lease.Epoch, m.lease.Watts, m.lease.TTL.Seconds())
 		}
 	}
@@ -161,7 +166,7 @@ func (a *agent) assign(now time.Duration, next lease.Assignment) {
 			kept = kept || s == old
 		}
 		if !kept {
-			a.letGo(old)
+			a.letGo(now, old)
 		}
 	}
 	changed := a.assigned && (a.assignment.Observe != next.Observe || a.assignment.UncertaintyPercent != next.UncertaintyPercent)
@@ -174,8 +179,11 @@ func (a *agent) assign(now time.Duration, next lease.Assignment) {
 	a.h.check.assigned(a)
 }
 
-func (a *agent) letGo(s *slot) {
+func (a *agent) letGo(now time.Duration, s *slot) {
 	s.gone = true
+	if s.machine != nil {
+		a.left, a.leftAt = a.left+s.machine.device.Bound(now), now
+	}
 	if s.op != nil {
 		if s.op.write {
 			a.letting++

@@ -48,7 +48,7 @@ func (a *agent) fit(now time.Duration) {
 
 // fitLease keeps the machines under the lease; those that can't be told now are taken out with their bound.
 func (a *agent) fitLease(now time.Duration, allowance lease.Allowance) {
-	watts := fit.Watts(allowance.Watts)
+	watts := fit.Watts(allowance.Watts) - a.left
 	for _, d := range a.devices((*slot).untold) {
 		watts -= d.Bound(now)
 	}
@@ -96,7 +96,7 @@ func (a *agent) order(now time.Duration, o fit.Order, allowance lease.Allowance)
 		}
 		return
 	}
-	if allowance.Mode == lease.Leased && !fit.Allowed(a.devices(all), o, fit.Watts(allowance.Watts), now) {
+	if allowance.Mode == lease.Leased && !fit.Allowed(a.devices(all), o, fit.Watts(allowance.Watts)-a.left, now) {
 		return
 	}
 	a.apply(now, s, o.Setting, raises, allowance.Until)

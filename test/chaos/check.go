@@ -21,8 +21,11 @@ type checker struct {
 	dirty     bool
 	// excused: the limit fell with no warning, and what is counted has not been under it since.
 	excused []bool
+	until   []time.Duration // and what was decided before may still come until then
 	sick    []time.Duration // until when a budget's machines are not what they were
 	wildIn  []bool
+	// moving: until when addresses move between agents there; what they are allowed is not added up then.
+	moving  []time.Duration
 	seenCut map[string]time.Duration
 	writer  map[int64]string
 	draw    []float64
@@ -35,13 +38,16 @@ type checker struct {
 	passes     int
 }
 
-// tolerance is for rounding to whole watts.
-const tolerance = 2.0
+// tolerance is for rounding to whole watts, a few for each machine.
+const tolerance = 12.0
+
+// inFlight is how long what was decided before an unsurprised fall of a limit may still take effect.
+const inFlight = 6 * time.Second
 
 func newChecker(h *history) *checker {
 	n := len(h.cfg.budgets)
 	c := &checker{
-		h: h, limit: make([]float64, n), excused: make([]bool, n), sick: make([]time.Duration, n), wildIn: make([]bool, n),
+		h: h, limit: make([]float64, n), excused: make([]bool, n), until: make([]time.Duration, n), sick: make([]time.Duration, n), wildIn: make([]bool, n), moving: make([]time.Duration, n),
 		seenCut: map[string]time.Duration{}, writer: map[int64]string{},
 		draw: make([]float64, n), promise: make([]float64, n), lastDraw: make([]float64, n), dirty: true,
 	}
@@ -78,15 +84,15 @@ func (c *checker) after() (stop bool) {
 	for i := range c.limit {
 		over, promised := c.draw[i] > c.limit[i]+tolerance, c.promise[i] > c.limit[i]+tolerance
 		switch {
-		case !over && !promised:
+		case !over && !promised && c.h.now >= c.until[i]:
 			if c.excused[i] {
 				c.h.logf("budget %s is under its limit of %.0f W again", c.h.cfg.budgets[i].name, c.limit[i])
 			}
 			c.excused[i] = c.wildIn[i]
-		case c.excused[i]:
+		case c.excused[i], !over && (!promised || c.h.now < c.moving[i]):
 		case over:
 			c.broke("L1", "budget %s draws %.0f W, limit %.0f W: %s", c.h.cfg.budgets[i].name, c.draw[i], c.limit[i], c.sums(i))
-		case c.h.cfg.promises:
+		default:
 			c.broke("PROMISE", "budget %s has promised %.0f W, limit %.0f W: %s", c.h.cfg.budgets[i].name, c.promise[i], c.limit[i], c.sums(i))
 		}
 	}
@@ -170,7 +176,7 @@ func (a *agent) extra() float64 {
 		now += max(s.dev.watts(), s.dev.ceiling())
 		most += max(s.dev.settles(s.dev.full()), s.dev.ceiling())
 	}
-	return min(float64(allowance.Watts), most) - now
+	return min(float64(allowance.Watts)-float64(a.left), most) - now
 }
 
 // limits computes the limits in force by the store's truth, and excuses what fell with no warning.
@@ -187,7 +193,7 @@ func (c *checker) limits() {
 		}
 		h.logf("budget %s: limit falls from %.0f W to %.0f W, announced: %v", h.cfg.budgets[i].name, before, now, announced && byTime)
 		if !byTime || !announced || h.now < c.sick[i] || c.firm(i) > now {
-			c.excused[i] = true
+			c.excused[i], c.until[i] = true, h.now+inFlight
 		}
 	}
 }
@@ -370,8 +376,13 @@ func (c *checker) commanded(d *device, a *agent, s fit.Setting) {
 // stray excuses what nobody could foresee: a pod that never was at the gate.
 func (c *checker) stray(g *gpod) {
 	if g.stray {
-		for _, i := range c.up[g.node.budget] {
-			c.excused[i] = true
-		}
+		c.surprised(g.node.budget)
+	}
+}
+
+// surprised excuses a budget for draw that came without a word to anybody.
+func (c *checker) surprised(budget int) {
+	for _, i := range c.up[budget] {
+		c.excused[i], c.until[i] = true, c.h.now+inFlight
 	}
 }

@@ -33,7 +33,6 @@ type config struct {
 	leaseSeconds int32
 	releaseDelay int32
 	uncertainty  int32
-	promises     bool
 }
 
 type budgetConfig struct {

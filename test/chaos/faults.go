@@ -238,6 +238,9 @@ func (h *history) reshard(a *action) {
 			m.Generation++
 		}
 	})
+	for _, i := range h.check.up[p.config.budget] {
+		h.check.moving[i] = h.now + 90*time.Second
+	}
 	h.logf("pool %s: %d devices an agent", p.config.name, p.per)
 	h.after(h.between(100*time.Millisecond, 2*time.Second), p.scale)
 }

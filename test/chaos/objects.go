@@ -83,6 +83,9 @@ func (h *history) addPool(c *poolConfig) *pool {
 func (h *history) createPool(p *pool) {
 	c := p.config
 	p.exists = true
+	if h.now > 0 {
+		h.check.surprised(p.config.budget) // what its machines draw asleep was not there before
+	}
 	first, last := p.devices[0].addr, p.devices[len(p.devices)-1].addr
 	o := &powerv1.MinerPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: c.name, Finalizers: []string{powerv1.LedgerFinalizer}},
