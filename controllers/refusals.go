@@ -2,12 +2,15 @@ package controllers
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	scheduling "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
 	"github.com/counterweight-dev/counterweight/internal/power"
 )
@@ -40,9 +43,9 @@ func (s *snapshot) refusals() {
 // refusedBy is the nodes that refuse a pod, by their place in the list; nil where none does.
 func refusedBy(pod *corev1.Pod, nodes []corev1.Node) power.NodeSet {
 	var refused power.NodeSet
-	required := requiredAffinity(pod)
+	likes := liking(requiredAffinity(pod))
 	for i := range nodes {
-		if !likes(required, &nodes[i]) || !tolerates(pod, &nodes[i]) {
+		if !likes(&nodes[i]) || !tolerates(pod, &nodes[i]) {
 			refused = refused.With(i)
 		}
 	}
@@ -56,13 +59,39 @@ func requiredAffinity(pod *corev1.Pod) *corev1.NodeSelector {
 	return nil
 }
 
-// likes judges as the scheduler does: a selector that can't be read matches nothing.
-func likes(required *corev1.NodeSelector, node *corev1.Node) bool {
+// liking tells which nodes an affinity allows, as the scheduler judges it: what can't be read matches
+// nothing.
+func liking(required *corev1.NodeSelector) func(*corev1.Node) bool {
 	if required == nil {
-		return true
+		return func(*corev1.Node) bool { return true }
 	}
-	ok, err := scheduling.MatchNodeSelectorTerms(node, required)
-	return ok && err == nil
+	selector, names := nodeaffinity.NewLazyErrorNodeSelector(required), namesIn(required)
+	return func(n *corev1.Node) bool {
+		if names != nil && !names[n.Name] {
+			return false
+		}
+		ok, err := selector.Match(n)
+		return ok && err == nil
+	}
+}
+
+// namesIn is the nodes that an affinity names, as the DaemonSet controller's does: every pod of a DaemonSet
+// has its own, and most nodes are told apart by their names alone. It is nil where others may match.
+func namesIn(required *corev1.NodeSelector) map[string]bool {
+	names := map[string]bool{}
+	for i := range required.NodeSelectorTerms {
+		fields := required.NodeSelectorTerms[i].MatchFields
+		n := slices.IndexFunc(fields, func(r corev1.NodeSelectorRequirement) bool {
+			return r.Key == metav1.ObjectNameField && r.Operator == corev1.NodeSelectorOpIn
+		})
+		if n < 0 {
+			return nil
+		}
+		for _, name := range fields[n].Values {
+			names[name] = true
+		}
+	}
+	return names
 }
 
 func tolerates(pod *corev1.Pod, node *corev1.Node) bool {

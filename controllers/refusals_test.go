@@ -121,6 +121,25 @@ var _ = Describe("Required affinity and taints", func() {
 		Expect(refusedBy(&corev1.Pod{}, nodes)).To(Equal(power.NodeSet{1}))
 	})
 
+	It("are those of any term", func() {
+		var nodes []corev1.Node
+		for _, name := range []string{"a", "b", "c"} {
+			nodes = append(nodes, corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"gpu": name}}})
+		}
+		refused := func(terms ...corev1.NodeSelectorTerm) power.NodeSet {
+			p := &corev1.Pod{}
+			requires(p, terms[0])
+			p.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms = terms
+			return refusedBy(p, nodes)
+		}
+		both := onNode("b")
+		both.MatchExpressions = labelled("gpu", "a").MatchExpressions
+		Expect(refused(onNode("b"), onNode("c"))).To(Equal(power.NodeSet{0b001}))
+		Expect(refused(onNode("b"), labelled("gpu", "c"))).To(Equal(power.NodeSet{0b001}))
+		Expect(refused(both)).To(Equal(power.NodeSet{0b111}), "of one term, all has to match")
+		Expect(refused(corev1.NodeSelectorTerm{})).To(Equal(power.NodeSet{0b111}), "an empty term matches nothing")
+	})
+
 	It("are one answer only for pods with the same", func() {
 		pods := []*corev1.Pod{{}, {}, {}, {}}
 		requires(pods[1], onNode("b"))

@@ -124,7 +124,7 @@ func TestReasons(t *testing.T) {
 				s.Budgets[0].Pin = map[string]string{"hall": "one"}
 				w.Pods[0].Selector = map[string]string{"hall": "two"}
 			},
-			said{power.SelectorClash, "the nodeSelector or required node affinity of pod llm-0, or taints that it does not tolerate, exclude the nodes of every budget it could draw from; change them or name another budget"},
+			said{power.SelectorClash, "the nodeSelector or required node affinity of pod llm-0, or taints not tolerated, exclude the nodes of every budget it could draw from; change them or name another budget"},
 		},
 		"unknown budget": {
 			func(_ *power.Site, w *power.Workload) { w.Budget = "hall-9" },

@@ -1,6 +1,7 @@
 package power_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -113,5 +114,34 @@ func TestAnAdmittedPodTakesTheRoomOfANodeThatTakesIt(t *testing.T) {
 	s.Workloads[1].Pods[0].Refused = power.NodeSet(nil).With(0)
 	if got := news(power.Decide(s))["second"]; got != 0 {
 		t.Errorf("%d pods got watts, want 0: the room of node b is taken", got)
+	}
+}
+
+// A gang whose pods each have their own nodes is placed on all of them; the first pod does not speak for
+// the rest.
+func TestAGangOfPodsThatGoElsewhere(t *testing.T) {
+	for name, c := range map[string]struct {
+		other int // the node that the second pod refuses; the first refuses node 0
+		want  map[string]string
+	}{
+		"each in its hall": {1, map[string]string{"llm-0": "hall-2", "llm-1": "hall-1"}},
+		"both in one":      {0, map[string]string{"llm-0": "hall-2", "llm-1": "hall-2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := housed(4)
+			w := &s.Workloads[0]
+			addPods(w, power.Gated, 1, 10)
+			w.MinPods = 2
+			w.Pods[0].Refused = w.Pods[0].Refused.With(0)
+			w.Pods[1].Refused, w.Pods[1].Ask = w.Pods[1].Refused.With(c.other), w.Pods[0].Ask
+			got := map[string]string{}
+			plan := workload(t, power.Decide(s), "llm")
+			for _, p := range plan.Pods {
+				got[p.Name] = p.Budget
+			}
+			if !maps.Equal(got, c.want) {
+				t.Errorf("got %v, want %v: %s", got, c.want, plan.Message)
+			}
+		})
 	}
 }

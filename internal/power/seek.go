@@ -2,6 +2,7 @@ package power
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -47,7 +48,7 @@ func newGroup(pods []*Pod) group {
 // that would fit beside base load alone holds others up, and only for its own watts, at every budget it
 // shares with them (liveness d).
 func (l *ledger) seek(w *Workload, g group) answer {
-	candidates, none := l.candidates(w, g.pods[0])
+	candidates, none := l.candidates(w, g)
 	if len(candidates) == 0 {
 		return none
 	}
@@ -73,6 +74,9 @@ func (l *ledger) seek(w *Workload, g group) answer {
 func (l *ledger) best(w *Workload, g group, candidates []int) (best place, crowded bool) {
 	best.budget = -1
 	for _, c := range candidates {
+		if l.excludesAny(g, c) {
+			continue
+		}
 		v := l.judge(w, g.watts, c, nil)
 		if v >= feasible && !l.houses(c, g) {
 			crowded = true
@@ -87,6 +91,9 @@ func (l *ledger) best(w *Workload, g group, candidates []int) (best place, crowd
 
 // houses tells whether a budget's nodes have room for every pod of the group.
 func (l *ledger) houses(c int, g group) bool {
+	if l.excludesAny(g, c) {
+		return false
+	}
 	undo, ok := l.rooms.place(l.b[c].Name, g.pods)
 	undo()
 	return ok
@@ -191,9 +198,14 @@ func (l *ledger) excludes(p *Pod, i int) bool {
 	return clash(p.Selector, l.b[i].Pin) || l.rooms.refuse(l.b[i].Name, p)
 }
 
-// candidates are the budgets that feed nodes, under the one the workload asks for, that the pod does not
-// exclude: those with nodes of their own, by name.
-func (l *ledger) candidates(w *Workload, p *Pod) ([]int, answer) {
+// excludesAny tells whether budget i can't take the group as a whole.
+func (l *ledger) excludesAny(g group, i int) bool {
+	return slices.ContainsFunc(g.pods, func(p *Pod) bool { return l.excludes(p, i) })
+}
+
+// candidates are the budgets that feed nodes, under the one the workload asks for, where some pod of the
+// group can run: those with nodes of their own, by name.
+func (l *ledger) candidates(w *Workload, g group) ([]int, answer) {
 	var found []int
 	clashes := 0
 	for i := range l.b {
@@ -203,7 +215,7 @@ func (l *ledger) candidates(w *Workload, p *Pod) ([]int, answer) {
 		if len(l.down[i]) > 0 && len(l.rooms.nodes[l.b[i].Name]) == 0 {
 			continue
 		}
-		if l.excludes(p, i) {
+		if !slices.ContainsFunc(g.pods, func(p *Pod) bool { return !l.excludes(p, i) }) {
 			clashes++
 			continue
 		}
@@ -215,7 +227,7 @@ func (l *ledger) candidates(w *Workload, p *Pod) ([]int, answer) {
 	}
 	if clashes > 0 {
 		return nil, answer{reason: SelectorClash, message: fmt.Sprintf(
-			"the nodeSelector or required node affinity of pod %s, or taints that it does not tolerate, exclude the nodes of every budget it could draw from; change them or name another budget", p.Name)}
+			"the nodeSelector or required node affinity of %s, or taints not tolerated, exclude the nodes of every budget it could draw from; change them or name another budget", g)}
 	}
 	if w.Budget != "" {
 		return nil, answer{reason: NoBudget, message: fmt.Sprintf(
