@@ -38,7 +38,7 @@ func (g *stage) disturb(ctx context.Context, step scenario.Step) error {
 func (g *stage) do(ctx context.Context, action string, target proc.Target) error {
 	switch action {
 	case "kill":
-		return target.Signal(syscall.SIGKILL)
+		return kill(target)
 	case "pause":
 		return target.Signal(syscall.SIGSTOP)
 	case "resume":
@@ -50,6 +50,14 @@ func (g *stage) do(ctx context.Context, action string, target proc.Target) error
 		return g.restartSim(ctx, s)
 	}
 	return target.Start()
+}
+
+// kill is done where there is nothing left to kill: a fault may meet what another one ended before.
+func kill(target proc.Target) error {
+	if err := target.Signal(syscall.SIGKILL); !errors.Is(err, proc.ErrEnded) {
+		return err
+	}
+	return nil
 }
 
 // target finds a process, and the name under which its end is told.

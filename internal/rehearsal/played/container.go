@@ -237,7 +237,7 @@ func (c *container) signal(sig syscall.Signal) error {
 	p := c.process
 	c.mu.Unlock()
 	if p == nil {
-		return errors.New("it is not running")
+		return proc.ErrEnded
 	}
 	return p.Signal(sig)
 }

@@ -101,11 +101,14 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Exit says how it ended; valid after Done.
 func (p *Process) Exit() Exit { return p.exit }
 
+// ErrEnded says that there is nobody to signal.
+var ErrEnded = errors.New("it has ended")
+
 // Signal goes to the whole group. A process that has ended takes none.
 func (p *Process) Signal(sig syscall.Signal) error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s has ended", p.spec.Name)
+		return fmt.Errorf("%s: %w", p.spec.Name, ErrEnded)
 	default:
 	}
 	if err := syscall.Kill(-p.Pid(), sig); err != nil && !errors.Is(err, syscall.ESRCH) {

@@ -152,7 +152,7 @@ func (s *Service) Signal(sig syscall.Signal) error {
 	p := s.process
 	s.mu.Unlock()
 	if p == nil {
-		return fmt.Errorf("%s is not running", s.spec.Name)
+		return fmt.Errorf("%s: %w", s.spec.Name, ErrEnded)
 	}
 	return p.Signal(sig)
 }
