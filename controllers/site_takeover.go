@@ -162,12 +162,34 @@ func (r *SiteReconciler) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	var budgets powerv1.PowerBudgetList
-	if err := r.Live.List(ctx, &budgets); err != nil {
-		return fmt.Errorf("taking over: listing power budgets: %w", err)
+	return r.catchUpOwn(ctx)
+}
+
+// catchUpOwn does so for our own kinds: a pool or a curtailment that a stale cache lacks would leave its
+// watts out of the ledger, or let leases outlast a fall that the leader before knew of.
+func (r *SiteReconciler) catchUpOwn(ctx context.Context) error {
+	var (
+		budgets powerv1.PowerBudgetList
+		pools   powerv1.MinerPoolList
+		cuts    powerv1.CurtailmentEventList
+	)
+	for _, list := range []client.ObjectList{&budgets, &pools, &cuts} {
+		if err := r.Live.List(ctx, list); err != nil {
+			return fmt.Errorf("taking over: listing %T: %w", list, err)
+		}
 	}
 	for i := range budgets.Items {
 		if err := r.caught(ctx, &budgets.Items[i], &powerv1.PowerBudget{}); err != nil {
+			return err
+		}
+	}
+	for i := range pools.Items {
+		if err := r.caught(ctx, &pools.Items[i], &powerv1.MinerPool{}); err != nil {
+			return err
+		}
+	}
+	for i := range cuts.Items {
+		if err := r.caught(ctx, &cuts.Items[i], &powerv1.CurtailmentEvent{}); err != nil {
 			return err
 		}
 	}
