@@ -103,6 +103,12 @@ func (c *cache) put(k kind, ch *change) (before client.Object) {
 	return before
 }
 
+// sees tells whether the cache has every change of a kind up to a version.
+func (c *cache) sees(k kind, rv uint64) bool {
+	log := c.o.h.store.log[k]
+	return c.at[k] >= len(log) || log[c.at[k]].rv > rv
+}
+
 // schedule sets the time at which the next change of a kind is seen.
 func (c *cache) schedule(k kind) {
 	h := c.o.h

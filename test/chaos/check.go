@@ -22,6 +22,8 @@ type checker struct {
 	// excused: the limit fell with no warning, and what is counted has not been under it since.
 	excused []bool
 	until   []time.Duration // and what was decided before may still come until then
+	known   []time.Duration // when a leader knew of the fall; 0 not yet
+	fallRV  []uint64
 	sick    []time.Duration // until when a budget's machines are not what they were
 	wildIn  []bool
 	// moving: until when addresses move between agents there; what they are allowed is not added up then.
@@ -47,7 +49,7 @@ const inFlight = 6 * time.Second
 func newChecker(h *history) *checker {
 	n := len(h.cfg.budgets)
 	c := &checker{
-		h: h, limit: make([]float64, n), excused: make([]bool, n), until: make([]time.Duration, n), sick: make([]time.Duration, n), wildIn: make([]bool, n), moving: make([]time.Duration, n),
+		h: h, limit: make([]float64, n), excused: make([]bool, n), until: make([]time.Duration, n), known: make([]time.Duration, n), fallRV: make([]uint64, n), sick: make([]time.Duration, n), wildIn: make([]bool, n), moving: make([]time.Duration, n),
 		seenCut: map[string]time.Duration{}, writer: map[int64]string{},
 		draw: make([]float64, n), promise: make([]float64, n), lastDraw: make([]float64, n), dirty: true,
 	}
@@ -58,7 +60,7 @@ func newChecker(h *history) *checker {
 		}
 		c.up = append(c.up, up)
 		// The machines run as they did before anybody looked after them.
-		c.excused[i] = true
+		c.excused[i], c.until[i] = true, 15*time.Second
 	}
 	return c
 }
@@ -84,7 +86,7 @@ func (c *checker) after() (stop bool) {
 	for i := range c.limit {
 		over, promised := c.draw[i] > c.limit[i]+tolerance, c.promise[i] > c.limit[i]+tolerance
 		switch {
-		case !over && !promised && c.h.now >= c.until[i]:
+		case !over && !promised && c.h.now >= c.until[i] && c.known[i] > 0 && c.h.now >= c.known[i]+inFlight:
 			if c.excused[i] {
 				c.h.logf("budget %s is under its limit of %.0f W again", c.h.cfg.budgets[i].name, c.limit[i])
 			}
@@ -192,8 +194,8 @@ func (c *checker) limits() {
 			continue
 		}
 		h.logf("budget %s: limit falls from %.0f W to %.0f W, announced: %v", h.cfg.budgets[i].name, before, now, announced && byTime)
-		if !byTime || !announced || h.now < c.sick[i] || c.firm(i) > now {
-			c.excused[i], c.until[i] = true, h.now+inFlight
+		if !byTime || !announced || h.now < c.sick[i] || c.orphaned(i) || c.firm(i) > now {
+			c.fell(i)
 		}
 	}
 }
@@ -250,6 +252,17 @@ const clockError = 1100 * time.Millisecond
 
 // slowestShed is the worst settle time of any model, and a look after it.
 const slowestShed = 16 * time.Second
+
+// orphaned tells whether machines have nobody to shed them: a process that started while it was cut off
+// does not know what it minds.
+func (c *checker) orphaned(i int) bool {
+	for _, a := range c.h.agentPods() {
+		if c.h.cfg.under(a.pool.config.budget, i) && (a.process == nil || a.process.dead || a.process.paused || !a.process.assigned) {
+			return true
+		}
+	}
+	return false
+}
 
 // firm is what of a budget no shed can take.
 func (c *checker) firm(i int) float64 {
@@ -322,6 +335,11 @@ func (c *checker) passed(o *operator) {
 	if epoch, _, _ := o.holds(""); epoch == 0 || !o.leader.Fresh() {
 		return
 	}
+	for i := range c.known {
+		if c.known[i] == 0 && o.cache.sees(budgets, c.fallRV[i]) && o.cache.sees(cuts, c.fallRV[i]) {
+			c.known[i] = c.h.now
+		}
+	}
 	for _, cut := range o.cache.items[cuts] {
 		key := cutKey(cut)
 		if _, ok := c.seenCut[key]; !ok {
@@ -367,7 +385,7 @@ func (c *checker) commanded(d *device, a *agent, s fit.Setting) {
 		return
 	}
 	for _, b := range c.h.agents {
-		if b != a && b.slotOf(d) != nil && b.holder.Allowance(b.now()).Mode == lease.Leased {
+		if b != a && b.epoch == a.epoch && b.slotOf(d) != nil && b.holder.Allowance(b.now()).Mode == lease.Leased {
 			c.broke("L9", "%s raises %s while %s may, too", a.name, d.name, b.name)
 		}
 	}
@@ -380,9 +398,17 @@ func (c *checker) stray(g *gpod) {
 	}
 }
 
+// fell excuses a budget whose watts are over with no warning: leases from before run out by and by, once
+// a leader knows.
+func (c *checker) fell(i int) {
+	h := c.h
+	c.excused[i], c.known[i], c.fallRV[i] = true, 0, h.store.rv
+	c.until[i] = h.now + time.Duration(h.cfg.leaseSeconds)*time.Second + inFlight
+}
+
 // surprised excuses a budget for draw that came without a word to anybody.
 func (c *checker) surprised(budget int) {
 	for _, i := range c.up[budget] {
-		c.excused[i], c.until[i] = true, c.h.now+inFlight
+		c.fell(i)
 	}
 }

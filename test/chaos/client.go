@@ -223,6 +223,8 @@ func fill(into, from client.Object) error {
 		*to = *from.(*powerv1.PowerBudget) //nolint:forcetypeassert // kinds agree
 	case *powerv1.MinerPool:
 		*to = *from.(*powerv1.MinerPool) //nolint:forcetypeassert // kinds agree
+	case *powerv1.CurtailmentEvent:
+		*to = *from.(*powerv1.CurtailmentEvent) //nolint:forcetypeassert // kinds agree
 	case *powerv1.GPUWorkload:
 		*to = *from.(*powerv1.GPUWorkload) //nolint:forcetypeassert // kinds agree
 	case *corev1.Pod:

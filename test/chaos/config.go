@@ -96,7 +96,7 @@ func draw(seed uint64, number int) config {
 	kind := d.span(0, 19)
 	c.wild = kind == 0
 	c.quiet = kind == 1
-	c.live = kind >= 2 && kind <= 7
+	c.live = kind >= 2 && kind <= 4
 	d.weather()
 	d.site()
 	d.plan()
@@ -203,7 +203,7 @@ func (d *drawing) work(i int) {
 	w := workConfig{
 		name: fmt.Sprintf("w%d", i), budget: -1, pods: d.span(1, 4), gpus: int64(d.span(1, 2)),
 		priority: int32(pick(d.sim, []int{0, 0, 0, 5, 10})), evictable: d.chance(0.3),
-		at: d.between(0, 70*time.Second), work: d.between(15*time.Second, 150*time.Second),
+		at: d.between(0, 45*time.Second), work: d.between(10*time.Second, 120*time.Second),
 		share: pick(d.sim, []float64{1, 1, 1, 0.7}),
 	}
 	if d.chance(0.4) {

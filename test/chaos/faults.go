@@ -46,9 +46,9 @@ var kindsOfActions = []struct {
 // plan draws what is done, and when.
 func (d *drawing) plan() {
 	c := &d.c
-	c.calm = d.between(50*time.Second, 150*time.Second)
-	if d.chance(0.1) {
-		c.calm += d.between(0, 180*time.Second)
+	c.calm = d.between(35*time.Second, 85*time.Second)
+	if d.chance(0.08) {
+		c.calm += d.between(0, 200*time.Second)
 	}
 	c.end = c.calm
 	total := 0
@@ -73,7 +73,7 @@ func (d *drawing) plan() {
 		}
 		c.end += 60 * time.Second
 	case c.live:
-		c.end += 130 * time.Second
+		c.end += 110 * time.Second
 	}
 }
 

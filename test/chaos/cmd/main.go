@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 
@@ -20,6 +21,7 @@ func main() {
 	most := flag.Int("most", 1, "stop after so many violations")
 	profile := flag.String("profile", "", "write a CPU profile here")
 	flag.Parse()
+	debug.SetGCPercent(1000) // histories are short-lived garbage
 	if *profile != "" {
 		f, err := os.Create(*profile)
 		if err != nil {
