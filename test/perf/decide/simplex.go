@@ -44,7 +44,7 @@ func (p *Problem) Simplex() (ths float64, err error) {
 	return ths, nil
 }
 
-// Variables and constraints of the linear program.
+// Size of the linear program.
 func (p *Problem) Size() (variables, constraints int) {
 	m := p.program()
 	return m.columns, len(m.rows)

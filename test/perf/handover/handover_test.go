@@ -81,3 +81,10 @@ func TestAddressesOfAPool(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestMetricsByNameAndLabels(t *testing.T) {
+	got, err := parseMetrics(strings.NewReader("# HELP go_goroutines x\ngo_goroutines 12\n" + passes + "sum" + ofSite + " 1.5e+01\nodd\n"))
+	if err != nil || got["go_goroutines"] != 12 || got[passes+"sum"+ofSite] != 15 || len(got) != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+}

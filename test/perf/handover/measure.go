@@ -81,7 +81,7 @@ func Measure(ctx context.Context, o Options) (Result, error) {
 // open starts the operator and the agents and lets mining have all there is.
 func (s *site) open(ctx context.Context, o Options) error {
 	clock := stats.Start()
-	if err := s.nodes(ctx); err != nil {
+	if err := errors.Join(s.install(ctx), s.nodes(ctx)); err != nil {
 		return err
 	}
 	if err := s.power(ctx, 0); err != nil {

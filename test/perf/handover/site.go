@@ -57,13 +57,13 @@ const (
 // site is everything that runs.
 type site struct {
 	Shape
-	bin, dir, auditLog string
-	config             *rest.Config
-	client             kubernetes.Interface
-	writer             *cluster.Writer
-	operator           *proc.Process
-	stops              []func()
-	background         sync.WaitGroup
+	bin, dir, auditLog, metrics string
+	config                      *rest.Config
+	client                      kubernetes.Interface
+	writer                      *cluster.Writer
+	operator                    *proc.Process
+	stops                       []func()
+	background                  sync.WaitGroup
 
 	mu      sync.Mutex
 	models  []*model
@@ -71,7 +71,7 @@ type site struct {
 	lowers  int
 }
 
-// withSite starts an API server with the operator's definitions, roles and policies, and ends everything.
+// withSite starts an API server with the operator's definitions, and ends everything.
 func withSite(ctx context.Context, bin string, sh Shape, use func(context.Context, *site) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &site{Shape: sh, bin: bin}
@@ -92,7 +92,7 @@ func withSite(ctx context.Context, bin string, sh Shape, use func(context.Contex
 	if err := s.startServer(); err != nil {
 		return err
 	}
-	if err := s.install(ctx); err != nil {
+	if err := s.namespaces(ctx); err != nil {
 		return err
 	}
 	if err := use(ctx, s); err != nil {
@@ -140,13 +140,18 @@ func (s *site) startServer() (err error) {
 	return err
 }
 
-func (s *site) install(ctx context.Context) error {
+func (s *site) namespaces(ctx context.Context) error {
 	for name, labels := range map[string]map[string]string{systemNamespace: nil, miningNamespace: nil, workNamespace: {admissionLabel: admissionGated}} {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
 		if _, err := s.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 			return fmt.Errorf("creating namespace %s: %w", name, err)
 		}
 	}
+	return nil
+}
+
+// install applies roles and policies, as an installation of the operator would.
+func (s *site) install(ctx context.Context) error {
 	root, err := testenv.Root()
 	if err != nil {
 		return err
@@ -200,11 +205,16 @@ func (s *site) startOperator() (err error) {
 	if err := clientcmd.WriteToFile(*c, path); err != nil {
 		return fmt.Errorf("writing a kubeconfig: %w", err)
 	}
+	port, err := cluster.FreePort()
+	if err != nil {
+		return err
+	}
+	s.metrics = fmt.Sprintf("127.0.0.1:%d", port)
 	s.operator, err = proc.Start(proc.Spec{
 		Name: "operator", Path: filepath.Join(s.bin, "operator"), LogPath: filepath.Join(s.dir, "operator.log"),
 		Args: []string{
 			"--kubeconfig", path, "--namespace", systemNamespace, "--agent-image", "model",
-			"--metrics-bind-address", "0", "--health-probe-bind-address", "0",
+			"--metrics-bind-address", s.metrics, "--health-probe-bind-address", "0",
 		},
 	})
 	return err

@@ -115,9 +115,9 @@ func (r *rig) shed(ctx context.Context, out *Result, looks *[]float64) error {
 	if before != 2*r.o.Devices {
 		return fmt.Errorf("%d of %d machines hash before the shed", before, 2*r.o.Devices)
 	}
-	floor := r.newest().Floor
+	r.ordered = r.newest().Floor
 	clock := stats.Start()
-	if !r.lease(floor, time.Second) {
+	if !r.lease(r.ordered, time.Second) {
 		return errors.New("the agent may have no lease")
 	}
 	last := clock.Ms()
@@ -144,7 +144,7 @@ func (r *rig) shed(ctx context.Context, out *Result, looks *[]float64) error {
 // watts of each after its order had time to settle.
 func (r *rig) under(ctx context.Context) error {
 	return until(ctx, time.Minute, lookEvery, func() error {
-		if n := r.newest(); n.Bound > n.LeaseWatts || n.LeaseWatts > n.Floor {
+		if n := r.newest(); n.Bound > n.LeaseWatts || n.LeaseWatts > r.ordered {
 			return fmt.Errorf("the agent reports a bound of %d W under a lease of %d W, %+v", n.Bound, n.LeaseWatts, n.Counts)
 		}
 		return nil

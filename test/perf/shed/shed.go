@@ -99,6 +99,8 @@ type rig struct {
 	fleet  *machines
 	agent  *proc.Process
 	orders *link.Outbox
+	// ordered is the lease that sheds everything: the floor as the agent reported it.
+	ordered lease.Watts
 
 	mu     sync.Mutex
 	issuer *lease.Issuer
