@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,14 +118,14 @@ func playOne(ctx context.Context, opts play.Options, out io.Writer, s *scenario.
 		fmt.Fprintf(out, "%-18s could not be played: %v\n", s.Name, err)
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
-	text := line(r, seconds)
+	lines := []string{line(r, seconds)}
 	if !r.OK {
 		for _, f := range r.Failures {
-			text += fmt.Sprintf("\n%-18s FAILED: %s", "", f)
+			lines = append(lines, fmt.Sprintf("%-18s FAILED: %s", "", f))
 		}
-		text += fmt.Sprintf("\n%-18s told in %s", "", path)
+		lines = append(lines, fmt.Sprintf("%-18s told in %s", "", path))
 	}
-	fmt.Fprintln(out, text) // at once: others write as well
+	fmt.Fprintln(out, strings.Join(lines, "\n")) // together: others write as well
 	if !r.OK {
 		return errJudged
 	}
