@@ -123,7 +123,9 @@ func (a *Agent) fitLease(ctx context.Context, now time.Duration, allowance lease
 }
 
 // allows is what of a lease is for the machines that this agent minds still.
-func (a *Agent) allows(allowance lease.Allowance) fit.Watts { return fit.Watts(allowance.Watts) - a.left }
+func (a *Agent) allows(allowance lease.Allowance) fit.Watts {
+	return fit.Watts(allowance.Watts) - a.left
+}
 
 // fitFloor puts to sleep, once per time without a lease, whatever does not sleep, and again only what
 // this run has commanded: an agent that is cut off must not fight the one that took its place.

@@ -73,14 +73,8 @@ func (l *ledger) paces() []Watts {
 func (l *ledger) step(a *Agent, target Watts, spare []Watts) Watts {
 	slack := max(Watts(1), a.Rated/worthwhile)
 	switch {
-	case !a.Leased && l.barred(l.chain(a.Budget)):
-		// Its hold may be for want of knowledge (L3): leave to draw it all would be a raise (L1).
-		return min(target, max(a.Keeps, a.Floor))
-	case !a.Leased && target <= a.Hold:
-		// What is held already costs nothing to lease: a fresh agent, or one whose devices are slow to shed.
-		return target
 	case !a.Leased:
-		return a.Hold + l.rise(a, target-a.Hold, spare)
+		return l.first(a, target, spare)
 	case target > a.Lease:
 		if l.early(a, target-a.Lease < slack) || l.barred(l.chain(a.Budget)) {
 			return a.Lease
@@ -91,6 +85,19 @@ func (l *ledger) step(a *Agent, target Watts, spare []Watts) Watts {
 		return a.Lease
 	}
 	return target
+}
+
+// first is the first lease of a run.
+func (l *ledger) first(a *Agent, target Watts, spare []Watts) Watts {
+	switch {
+	case l.barred(l.chain(a.Budget)):
+		// Its hold may be for want of knowledge (L3): leave to draw it all would be a raise (L1).
+		return min(target, max(a.Keeps, a.Floor))
+	case target <= a.Hold:
+		// What is held already costs nothing to lease: a fresh agent, or one whose devices are slow to shed.
+		return target
+	}
+	return a.Hold + l.rise(a, target-a.Hold, spare)
 }
 
 // early tells whether it is too soon to raise a lease again: raises are staggered, and a small one waits
