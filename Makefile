@@ -118,3 +118,20 @@ uninstall: ## Remove everything; objects of the four kinds first, while the oper
 	$(KUBECTL) delete --ignore-not-found --all --all-namespaces --timeout=10m minerpools,gpuworkloads
 	$(KUBECTL) delete --ignore-not-found --all --timeout=10m curtailmentevents,powerbudgets
 	$(KUBECTL) delete --ignore-not-found -k config/default
+
+##@ Chaos (docs/chaos.md)
+
+HISTORIES ?= 20000
+SEED ?= 1
+HISTORY ?=
+
+.PHONY: chaos
+chaos: ## Play HISTORIES=20000 faulty histories of SEED=1 in virtual time; HISTORY=n plays one and shrinks it.
+	@go build -o bin/chaos ./test/chaos/cmd
+	@bin/chaos -seed $(SEED) $(if $(HISTORY),-history $(HISTORY),-histories $(HISTORIES)) $(CHAOSFLAGS)
+
+.PHONY: chaos-mutants
+chaos-mutants: HISTORIES := $(if $(filter file,$(origin HISTORIES)),4000,$(HISTORIES))
+chaos-mutants: ## Put known defects into the code, one at a time, and see chaos catch each (some minutes).
+	@go build -o bin/chaos ./test/chaos/cmd
+	@bin/chaos -mutants -seed $(SEED) -histories $(HISTORIES) -table docs/chaos.md $(CHAOSFLAGS)
