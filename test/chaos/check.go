@@ -83,6 +83,7 @@ func (c *checker) after() (stop bool) {
 	if c.h.cfg.wild {
 		c.meter()
 	}
+	c.judgeQuiet()
 	for i := range c.limit {
 		over, promised := c.draw[i] > c.limit[i]+tolerance, c.promise[i] > c.limit[i]+tolerance
 		switch {

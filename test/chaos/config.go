@@ -93,10 +93,10 @@ func draw(seed uint64, number int) config {
 	d := &drawing{sim: &sim{rng: rand.New(rand.NewPCG(seed, uint64(number)))}} //nolint:gosec // it must be repeatable
 	c := &d.c
 	c.seed, c.number = seed, number
-	kind := d.span(0, 19)
+	kind := d.span(0, 39)
 	c.wild = kind == 0
 	c.quiet = kind == 1
-	c.live = kind >= 2 && kind <= 4
+	c.live = kind >= 2 && kind <= 5
 	d.weather()
 	d.site()
 	d.plan()

@@ -46,7 +46,7 @@ var kindsOfActions = []struct {
 // plan draws what is done, and when.
 func (d *drawing) plan() {
 	c := &d.c
-	c.calm = d.between(35*time.Second, 85*time.Second)
+	c.calm = d.between(30*time.Second, 75*time.Second)
 	if d.chance(0.08) {
 		c.calm += d.between(0, 200*time.Second)
 	}
@@ -73,7 +73,7 @@ func (d *drawing) plan() {
 		}
 		c.end += 60 * time.Second
 	case c.live:
-		c.end += 110 * time.Second
+		c.end += 100 * time.Second
 	}
 }
 

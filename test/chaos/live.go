@@ -1,4 +1,118 @@
 package chaos
 
-// judgeEnd judges what a history has come to.
-func (c *checker) judgeEnd() {}
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/lease"
+)
+
+// quietFor is how long before the end nothing may have gone wrong for a history to be judged for liveness.
+const quietFor = 75 * time.Second
+
+// judgeQuiet looks that nobody is shed by what is only a restart (liveness a).
+func (c *checker) judgeQuiet() {
+	h := c.h
+	if !h.cfg.quiet || h.now < h.cfg.calm {
+		return
+	}
+	mining := 0.0
+	for _, d := range h.devices {
+		if d.pool.exists {
+			mining += d.watts()
+		}
+	}
+	if c.quietFloor == 0 {
+		c.quietFloor = mining
+	}
+	if mining < c.quietFloor*0.93-100 {
+		c.broke("LIVE-A", "a restart sheds miners: they drew %.0f W before and draw %.0f W", c.quietFloor, mining)
+	}
+}
+
+// judgeEnd judges what a history has come to, some time after everything was mended.
+func (c *checker) judgeEnd() {
+	h := c.h
+	if !h.cfg.live || c.violation != nil || h.now-h.cfg.calm < quietFor {
+		return
+	}
+	for _, d := range h.devices {
+		if d.faulty {
+			return // its agent may leave it alone for longer than this history lasts
+		}
+	}
+	for i := range c.limit {
+		if c.draw[i] > c.limit[i]+tolerance && c.firm(i) <= c.limit[i] {
+			c.broke("LATE", "budget %s still draws %.0f W, limit %.0f W: %s", h.cfg.budgets[i].name, c.draw[i], c.limit[i], c.sums(i))
+		}
+	}
+	waiting := c.judgeWaiting()
+	if len(h.cfg.budgets) == 1 && !waiting {
+		c.judgeMining()
+	}
+}
+
+// judgeWaiting looks that no pod waits for what should have come by now.
+func (c *checker) judgeWaiting() (waiting bool) {
+	h := c.h
+	for _, g := range h.kube.order {
+		pod := podOf(h.store.get(pods, g.key))
+		if pod == nil || !gate.Gated(pod) || pod.DeletionTimestamp != nil {
+			continue
+		}
+		waiting = true
+		w := claimOf(h.store.get(claims, inSpace(g.work.name)))
+		if w == nil || w.DeletionTimestamp != nil || h.wall().Sub(pod.CreationTimestamp.Time) < quietFor {
+			continue
+		}
+		cond := meta.FindStatusCondition(w.Status.Conditions, powerv1.ConditionPowerReserved)
+		switch {
+		case cond == nil:
+			c.broke("LIVE-AI", "pod %s waits, and its GPUWorkload says nothing", pod.Name)
+		case cond.Reason == powerv1.ReasonWaitingForMiners || cond.Reason == "LedgerUnsettled":
+			c.broke("LIVE-AI", "pod %s waits still: %s: %s", pod.Name, cond.Reason, cond.Message)
+		case cond.Message == "":
+			c.broke("LIVE-AI", "pod %s waits for no reason", pod.Name)
+		}
+	}
+	return waiting
+}
+
+// judgeMining looks that leases use what a single budget leaves, up to one machine.
+func (c *checker) judgeMining() {
+	h := c.h
+	b := &h.cfg.budgets[0]
+	left := c.limit[0] - float64(b.base) - float64(b.headroom)
+	for _, g := range h.kube.order {
+		if !g.over || !g.gone {
+			left -= g.claim
+		}
+	}
+	for i := range h.cfg.works {
+		left -= float64(h.cfg.works[i].standby) * float64(max(h.cfg.works[i].watts, h.cfg.works[i].gpus*wattsPerGPU)) * 2
+	}
+	most, have := 0.0, 0.0
+	for _, p := range h.pools {
+		if o := h.store.get(pools, inSpace(p.config.name)); o == nil || o.GetDeletionTimestamp() != nil {
+			continue
+		}
+		left -= float64(p.config.rated) * 0.12 // uncertainties, and what of the rated watts is not found
+		for _, d := range p.devices {
+			most += d.settles(d.full()) * 0.9
+		}
+	}
+	for _, a := range h.agents {
+		if x := a.holder.Allowance(a.now()); x.Mode == lease.Leased {
+			have += float64(x.Watts)
+		}
+	}
+	if want := min(left, most); have < want-largest {
+		c.broke("LIVE-MINING", "leases are %.0f W where %.0f W are left: %s", have, want, c.sums(0))
+	}
+}
+
+// largest is the rated watts of the largest model: what may not fit.
+const largest = 3800
