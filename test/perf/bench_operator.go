@@ -60,8 +60,8 @@ func (b *bench) large(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.say("  %d agents, %d pods: every agent had a lease after %.0f s (%d at the end); %.1f MiB (peak %.1f), %.0f %% of one core",
-		r.Agents, r.Pods, r.ReadyS, r.Heard, r.RSSMiB, r.PeakMiB, r.CPUPercent)
+	b.say("  %d agents, %d pods: %d agents had a lease after %.0f s; %.1f MiB (peak %.1f; heap in use %.1f, live %.1f, stacks %.1f, %.0f goroutines), %.0f %% of one core, %.0f passes of %.0f ms on average; ended %d times",
+		r.Agents, r.Pods, r.Heard, r.ReadyS, r.RSSMiB, r.PeakMiB, r.HeapMiB, r.HeapLiveMiB, r.StackMiB, r.Goroutines, r.CPUPercent, r.Passes, r.PassMs, r.Ended)
 	b.report.Large, b.report.OperatorRSSMiB = &r, &r.PeakMiB
 	b.report.AtMost("operator, 2,500 agents and 10,000 pods, memory (peak)", r.PeakMiB, operatorRSS, "MiB")
 	b.report.AtMost("operator, 2,500 agents, without a lease at the end", float64(r.Agents-r.Heard), 0, "agents")

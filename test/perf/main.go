@@ -16,6 +16,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/counterweight-dev/counterweight/test/perf/report"
 	"github.com/counterweight-dev/counterweight/test/perf/stats"
 )
@@ -67,6 +70,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("-only: no part %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(parts)), ", "))
 		}
 	}
+	logf.SetLogger(logr.Discard()) // the API server's starter would complain that nobody listens
 	b := &bench{out: out, bin: *bin}
 	before := stats.Processors()
 	for _, name := range names {

@@ -36,10 +36,7 @@ func parseMetrics(text io.Reader) (map[string]float64, error) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		name, value, ok := strings.Cut(lines.Text(), " ")
-		if !ok || strings.HasPrefix(name, "#") {
-			continue
-		}
-		if v, err := strconv.ParseFloat(value, 64); err == nil {
+		if v, err := strconv.ParseFloat(value, 64); ok && err == nil { // help texts are no numbers
 			out[name] = v
 		}
 	}
