@@ -43,6 +43,9 @@ type agent struct {
 	published  bool
 	report     lease.Report
 	stepAt     time.Duration
+	// lastSeq is the newest lease of lastEpoch, by the checker's books.
+	lastSeq    uint64
+	lastEpoch  lease.Epoch
 	leaseEpoch lease.Epoch // of the lease in force
 }
 
@@ -129,6 +132,7 @@ func (a *agent) take(m order) {
 	switch {
 	case m.hello != nil:
 		if a.holder.Hello(now, *m.hello) == nil {
+			a.h.check.greeted(a, m.hello)
 			a.h.logf("%s takes Hello epoch %d generation %d", a.name, m.hello.Epoch, m.hello.Generation)
 			if !a.assigned || a.holder.Generation() != a.generation || m.hello.Epoch != a.epoch {
 				a.generation, a.epoch, a.assignedAt = a.holder.Generation(), m.hello.Epoch, now
@@ -140,6 +144,7 @@ func (a *agent) take(m order) {
 		if err != nil {
 			a.h.logf("%s refuses lease %d of epoch %d: %v", a.name, m.lease.Seq, m.lease.Epoch, err)
 		} else {
+			a.h.check.leased(a, m.lease)
 			a.leaseEpoch = m.lease.Epoch
 			if m.lease.AsOf >= a.leftAt {
 				a.left = 0

@@ -336,6 +336,7 @@ func (c *checker) passed(o *operator) {
 	if epoch, _, _ := o.holds(""); epoch == 0 || !o.leader.Fresh() {
 		return
 	}
+	c.stamped(o)
 	for i := range c.known {
 		if c.known[i] == 0 && o.cache.sees(budgets, c.fallRV[i]) && o.cache.sees(cuts, c.fallRV[i]) {
 			c.known[i] = c.h.now

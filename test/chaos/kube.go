@@ -276,7 +276,12 @@ func (k *kube) free(n *node) int64 {
 // start runs the pod's containers.
 func (g *gpod) start() {
 	h := g.h
-	if g.over || g.node.lost || g.gone || g.killing {
+	if g.gone || g.node.lost {
+		// Nothing of it ever ran: it is gone for good, or waits for its node.
+		g.over, g.started = g.over || g.gone, g.gone
+		return
+	}
+	if g.over || g.killing {
 		return
 	}
 	pod := podOf(h.store.get(pods, g.key))

@@ -25,12 +25,18 @@ func (l locks) Leases(string) coordinationclient.LeaseInterface { return l }
 // Get reads the election's Lease.
 func (l locks) Get(ctx context.Context, name string, _ metav1.GetOptions) (out *coordinationv1.Lease, err error) {
 	h := l.o.h
+	begun := h.now
 	err = l.o.call(ctx, func() (func(), error) {
 		if h.lock == nil {
 			return nil, apierrors.NewNotFound(leaseResource, name)
 		}
 		is := h.lock
-		return func() { out = is.DeepCopy() }, nil
+		return func() {
+			out = is.DeepCopy()
+			if by := is.Spec.HolderIdentity; by != nil && *by == l.o.name {
+				l.o.readAt = begun
+			}
+		}, nil
 	})
 	return out, err
 }
@@ -63,6 +69,7 @@ func (l locks) Update(ctx context.Context, o *coordinationv1.Lease, _ metav1.Upd
 
 func (l locks) write(ctx context.Context, next *coordinationv1.Lease, check func() error) (out *coordinationv1.Lease, err error) {
 	h := l.o.h
+	begun := h.now
 	err = l.o.call(ctx, func() (func(), error) {
 		if err := check(); err != nil {
 			return nil, err
@@ -70,7 +77,7 @@ func (l locks) write(ctx context.Context, next *coordinationv1.Lease, check func
 		h.store.rv++
 		next.ResourceVersion = strconv.FormatUint(h.store.rv, 10)
 		h.lock = next
-		return func() { out = next.DeepCopy() }, nil
+		return func() { out, l.o.renewed = next.DeepCopy(), begun }, nil
 	})
 	return out, err
 }

@@ -19,10 +19,6 @@ var Mutants = []Mutant{
 		"		out = append(out, v)\n", "		if sent, ttl := a.issuer.LastSent(); !sent.IsZero() && now.Sub(sent) > ttl {\n			v.agent.Hold = min(v.agent.Hold, power.Watts(r.Floor))\n		}\n		out = append(out, v)\n",
 	},
 	{
-		"silence-frees-hold", "L3", "internal/lease/issuer.go",
-		"	if !i.heard {\n		return i.carried\n	}", "	if !i.heard {\n		return 0\n	}",
-	},
-	{
 		"holder-takes-any-epoch", "L7", "internal/lease/holder.go",
 		"	case m.Epoch < h.epoch:\n		return ErrOldEpoch\n	case m.Epoch > h.epoch || h.epoch == 0:\n		return ErrNoHello\n", "",
 	},

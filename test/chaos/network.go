@@ -59,6 +59,7 @@ func (s *stream) PutHello(m lease.Hello) {
 
 // PutLease lets m leave next, after a Hello that is waiting.
 func (s *stream) PutLease(m lease.Lease) {
+	s.o.h.check.granted(s.o, &m)
 	s.lease = &m
 	s.flush()
 }
@@ -100,7 +101,6 @@ func (c *conn) watch() {
 	}
 	if h.now-c.heard >= silentAfter || c.s.ctx.Err() != nil {
 		c.close()
-		c.s.o.do(c.s.retry)
 		return
 	}
 	h.after(silentAfter/2, c.watch)
@@ -114,6 +114,9 @@ func (c *conn) close() {
 	c.closed = true
 	if c.s.conn == c {
 		c.s.conn = nil
+	}
+	if s := c.s; s.ctx.Err() == nil && !s.o.dead {
+		s.o.do(s.retry)
 	}
 	for i, other := range c.a.conns {
 		if other == c {
@@ -164,10 +167,10 @@ func (s *stream) flush() {
 			if s.options.MaySend != nil {
 				if err := s.options.MaySend(); err != nil {
 					c.close()
-					s.retry()
 					return
 				}
 			}
+			h.check.sends(s.o)
 			m := s.take()
 			if s.o.h.pauseAtSend(s.o) {
 				s.o.do(func() { c.send(m) })
@@ -249,5 +252,8 @@ func (c *conn) hear(r lease.Report) {
 		return
 	}
 	c.heard, c.s.wait = c.s.o.h.now, firstRetry
+	if _, met := c.s.o.met[r.Run]; !met {
+		c.s.o.met[r.Run] = c.s.o.h.now
+	}
 	c.s.options.OnReport(r)
 }

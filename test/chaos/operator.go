@@ -44,6 +44,11 @@ type operator struct {
 	seen    resourcelock.LeaderElectionRecord
 	seenAt  time.Time
 	leads   bool
+	// For the checker's books: when each run was first met, when the last read of the leader Lease that
+	// named this process was begun, and when its last renewal was.
+	met     map[lease.Run]time.Duration
+	readAt  time.Duration
+	renewed time.Duration
 	lives   int
 }
 
@@ -56,7 +61,7 @@ func (h *history) boot(slot int) *operator {
 	h.lives++
 	o := &operator{h: h, slot: slot, lives: h.lives, offset: h.cfg.offsets[slot]}
 	o.name = fmt.Sprintf("op%d.%d", slot, h.lives)
-	o.cache = &cache{o: o}
+	o.cache, o.met = &cache{o: o}, map[lease.Run]time.Duration{}
 	h.operators[slot] = o
 	o.cache.fillFrom(0)
 	if h.chance(0.3) && h.now > 0 {
