@@ -37,7 +37,7 @@ rehearse: build controlplane ## Play SCENARIO=file.yaml; REHEARSEFLAGS=--keep le
 	bin/rehearse $(SCENARIO) $(REHEARSEFLAGS)
 
 .PHONY: rehearse-faults
-rehearse-faults: build controlplane ## Play test/scenarios/faults-*.yaml, a line each; reports in bin/faults (10 min).
+rehearse-faults: build controlplane ## Play test/scenarios/faults-*.yaml, a line each; reports in bin/faults (12 min).
 	@bin/rehearse each --at-once 2 --report-dir bin/faults test/scenarios/faults-*.yaml
 
 ##@ Build
