@@ -241,7 +241,7 @@ func (l *links) view(now time.Time) []agentView {
 			Key: a.key, Pool: a.pool.String(),
 			Heard: known && now.Sub(at) < silent && r.Generation > 0,
 			Hold:  power.Watts(a.issuer.Hold()), Bound: power.Watts(r.Bound), Floor: power.Watts(r.Floor),
-			Keeps: power.Watts(keeps(r)),
+			Keeps: power.Watts(max(keeps(r), a.issuer.Carried())),
 			Rated: power.Watts(r.Rated), Lease: power.Watts(last), Leased: leased,
 			RaisedAt: a.raisedAt, RaisedBy: power.Watts(a.raisedBy), Settle: r.Settle, Curve: make([]power.Point, len(r.Curve)),
 		}

@@ -69,7 +69,8 @@ func (i *Issuer) Report(now time.Time, r Report) (hello *Hello, err error) {
 	if i.trust(now, &r) && r.Epoch == i.epoch && i.newer(r) {
 		i.report, i.reportAt, i.heard = r, now, true
 		i.forget(r.Seq)
-		if i.capped && r.Bound <= i.carried {
+		// A run that has not looked at its machines yet bounds nothing.
+		if i.capped && r.Generation == i.generation && r.Bound <= i.carried {
 			i.capped = false
 		}
 	}
@@ -163,6 +164,14 @@ func (i *Issuer) Hold() Watts {
 		hold = max(hold, s.watts)
 	}
 	return hold
+}
+
+// Carried is what a fresh run may go on with: what the run before it was counted at, while that caps it.
+func (i *Issuer) Carried() Watts {
+	if !i.capped {
+		return 0
+	}
+	return i.carried
 }
 
 // Heard tells whether the agent's current run has reported under this leader, and when last.

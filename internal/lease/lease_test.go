@@ -327,3 +327,27 @@ func (w *world) check(t *rapid.T) {
 		}
 	}
 }
+
+// TestAFreshRunGoesOnWithWhatWasCounted: an agent that restarts keeps what the run before it was counted at,
+// until it minds something else.
+func TestAFreshRunGoesOnWithWhatWasCounted(t *testing.T) {
+	now := time.Now()
+	same := func(a, b lease.Assignment) bool { return slices.Equal(a.Ranges, b.Ranges) }
+	i := lease.NewIssuer(7)
+	i.Assign(lease.Assignment{Ranges: []string{"10.0.0.1"}}, same)
+	report := lease.Report{Epoch: 7, Run: 1, Generation: 1, AsOf: time.Minute, Bound: 3100, Draw: 2900, Rated: 3700}
+	if _, err := i.Report(now, report); err != nil || i.Carried() != 0 {
+		t.Fatalf("carries %d W from no run (%v)", i.Carried(), err)
+	}
+	if _, err := i.Report(now, lease.Report{Epoch: 7, Run: 2, AsOf: time.Second / 2}); err != nil || i.Carried() != 3100 {
+		t.Fatalf("carries %d W before the new run has looked at its machines, want 3100 W (%v)", i.Carried(), err)
+	}
+	report.Run, report.AsOf, report.Bound = 2, time.Second, 3700
+	if _, err := i.Report(now, report); err != nil || i.Carried() != 3100 {
+		t.Fatalf("carries %d W over a restart, want 3100 W (%v)", i.Carried(), err)
+	}
+	i.Assign(lease.Assignment{Ranges: []string{"10.0.0.2"}}, same)
+	if i.Carried() != 0 {
+		t.Fatalf("carries %d W to other machines", i.Carried())
+	}
+}
