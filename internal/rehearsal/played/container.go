@@ -155,7 +155,7 @@ func (c *container) backOff(restarts int, err error) {
 	if err != nil {
 		delay = max(delay, time.Second)
 	}
-	if delay > proc.KubeletRestart.First {
+	if delay > proc.KubeletRestart.First && !c.isHalted() {
 		waiting := &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off " + delay.String()}
 		if err != nil {
 			waiting = &corev1.ContainerStateWaiting{Reason: "CreateContainerError", Message: err.Error()}
