@@ -22,7 +22,7 @@ func (b *bench) agent(ctx context.Context) error {
 		return err
 	}
 	b.report.Agent = &r
-	b.report.AgentCPUPercent, b.report.AgentShedMs = &r.CPUPercent, new(stats.Percentile(r.ShedMs, 100))
+	b.report.AgentCPUPercent, b.report.AgentShedMs = &r.CPUPercent, new(stats.Percentile(r.Ms(), 100))
 	b.say("  %d devices: %.2f %% of one core over %.1f s, %.1f MiB (peak %.1f); verified under the lease %.0f ms after a shed", r.Devices, r.CPUPercent, r.WatchSeconds, r.RSSMiB, r.PeakRSSMiB, r.UnderMs)
 	b.report.AtMost("agent, 256 devices at 5 s polls, processor", r.CPUPercent, agentCPU, "% of a core")
 	b.report.AtMost("agent, 256 devices, memory (peak)", r.PeakRSSMiB, agentRSS, "MiB")

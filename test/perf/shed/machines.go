@@ -87,20 +87,23 @@ func (m *machines) get(ctx context.Context, path string, into any) error {
 	return nil
 }
 
-// hashing counts the machines that no order to stop has reached: one that got it ramps from that instant on.
-func (m *machines) hashing(ctx context.Context) (n int, err error) {
+// hashing names the machines that no order to stop has reached: one that got it ramps from that instant on.
+func (m *machines) hashing(ctx context.Context) (names []string, err error) {
 	var truth struct {
-		Devices []struct{ State minersim.State }
+		Devices []struct {
+			State             minersim.State
+			Firmware, Address string
+		}
 	}
 	if err := m.get(ctx, "/truth", &truth); err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, d := range truth.Devices {
 		if d.State == minersim.Hashing {
-			n++
+			names = append(names, d.Firmware+" "+d.Address)
 		}
 	}
-	return n, nil
+	return names, nil
 }
 
 // lookEvery is how often the truth is read while machines are shed.
@@ -112,14 +115,15 @@ func (r *rig) shed(ctx context.Context, out *Result, looks *[]float64) error {
 	if err != nil {
 		return err
 	}
-	if before != 2*r.o.Devices {
-		return fmt.Errorf("%d of %d machines hash before the shed", before, 2*r.o.Devices)
+	if len(before) != 2*r.o.Devices {
+		return fmt.Errorf("%d of %d machines hash before the shed", len(before), 2*r.o.Devices)
 	}
 	r.ordered = r.newest().Floor
-	clock := stats.Start()
+	began, clock := stats.Now(), stats.Start()
 	if !r.lease(r.ordered, time.Second) {
 		return errors.New("the agent may have no lease")
 	}
+	round := Round{}
 	last := clock.Ms()
 	err = until(ctx, time.Minute, lookEvery, func() error {
 		left, err := r.fleet.hashing(ctx)
@@ -128,17 +132,22 @@ func (r *rig) shed(ctx context.Context, out *Result, looks *[]float64) error {
 		}
 		*looks = append(*looks, clock.Ms()-last)
 		last = clock.Ms()
-		if left > 0 {
-			return fmt.Errorf("%d machines have no order", left)
+		if len(left) > 0 {
+			if round.SecondMs == 0 && last > second {
+				round.SecondMs, round.Left = last, len(left)
+			}
+			round.Last = left[len(left)-1]
+			return fmt.Errorf("%d machines have no order", len(left))
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	out.ShedMs = append(out.ShedMs, last)
-	return nil
+	round.Ms, round.LateMs = last, stats.Ms(r.yard.Worst(began, stats.Now()))
+	out.Rounds = append(out.Rounds, round)
+	return err
 }
+
+// second is when what is left is counted, in ms.
+const second = 1000
 
 // under waits until the agent reports that its machines can draw no more than the lease: it has read the
 // watts of each after its order had time to settle.

@@ -37,14 +37,33 @@ type Result struct {
 	WatchSeconds float64 `json:"watchSeconds"`
 	RSSMiB       float64 `json:"rssMiB"`
 	PeakRSSMiB   float64 `json:"peakRssMiB"`
-	// ShedMs is, for each round, from the lease being handed to the stream until the last machine was
-	// seen to have got its order; LookMs is how far apart the looks at the machines were.
-	ShedMs []float64 `json:"shedMs"`
-	LookMs float64   `json:"lookP99Ms"`
+	Rounds       []Round `json:"rounds"`
+	// LookMs is how far apart the looks at the machines were.
+	LookMs float64 `json:"lookP99Ms"`
 	// UnderMs is, in the first round, until the agent had verified that its devices draw no more than the
 	// lease: device time for the most part.
 	UnderMs  float64 `json:"underLeaseMs"`
 	Protocol string  `json:"protocol"`
+}
+
+// Round is one shed of everything.
+type Round struct {
+	// Ms is from the lease being handed to the stream until the last machine was seen to have got its order.
+	Ms float64 `json:"ms"`
+	// Left is how many had no order at the first look after a second, at SecondMs; Last is the last of all.
+	Left     int     `json:"leftAfterASecond"`
+	SecondMs float64 `json:"secondMs,omitempty"`
+	Last     string  `json:"last"`
+	// LateMs is how late the machine woke this process at worst meanwhile.
+	LateMs float64 `json:"lateMs"`
+}
+
+// Ms of every round.
+func (r Result) Ms() (out []float64) {
+	for _, round := range r.Rounds {
+		out = append(out, round.Ms)
+	}
+	return out
 }
 
 // Where the machines and the agent live; nothing else of this repository uses these addresses.
@@ -62,8 +81,12 @@ const (
 func Measure(ctx context.Context, o Options) (Result, error) {
 	out := Result{Devices: 2 * o.Devices, Protocol: "half BraiinsOS (gRPC), half LuxOS (TCP)"}
 	var looks []float64
+	yard := &stats.Yardstick{}
+	late, calm := context.WithCancel(ctx)
+	defer calm()
+	go yard.Run(late)
 	for round := range o.Rounds {
-		err := withRig(ctx, o, func(r *rig) error {
+		err := withRig(ctx, o, yard, func(r *rig) error {
 			if round > 0 {
 				return r.shed(ctx, &out, &looks)
 			}
@@ -72,7 +95,9 @@ func Measure(ctx context.Context, o Options) (Result, error) {
 		if err != nil {
 			return out, err
 		}
-		o.Say("  round %d: last of %d machines commanded after %.0f ms", round+1, out.Devices, out.ShedMs[round])
+		done := out.Rounds[round]
+		o.Say("  round %d: last of %d machines commanded after %.0f ms (%s; %d were left after a second); the machine woke the bench up to %.0f ms late",
+			round+1, out.Devices, done.Ms, done.Last, done.Left, done.LateMs)
 	}
 	out.LookMs = stats.P99(looks)
 	return out, nil
@@ -102,12 +127,14 @@ type rig struct {
 	// ordered is the lease that sheds everything: the floor as the agent reported it.
 	ordered lease.Watts
 
+	yard *stats.Yardstick
+
 	mu     sync.Mutex
 	issuer *lease.Issuer
 }
 
 // withRig starts everything, lets the agent find its machines under a full lease, and ends everything.
-func withRig(ctx context.Context, o Options, use func(*rig) error) error {
+func withRig(ctx context.Context, o Options, yard *stats.Yardstick, use func(*rig) error) error {
 	dir, err := os.MkdirTemp("", "bench-agent-")
 	if err != nil {
 		return fmt.Errorf("making the work folder: %w", err)
@@ -115,7 +142,7 @@ func withRig(ctx context.Context, o Options, use func(*rig) error) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &rig{o: o, dir: dir, orders: link.NewOutbox(), issuer: lease.NewIssuer(1)}
+	r := &rig{o: o, dir: dir, yard: yard, orders: link.NewOutbox(), issuer: lease.NewIssuer(1)}
 	if r.fleet, err = startMachines(ctx, o, dir); err != nil {
 		return err
 	}

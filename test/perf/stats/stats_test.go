@@ -74,3 +74,30 @@ func TestProcessFiles(t *testing.T) {
 		t.Errorf("this process has %v MiB, at most %v", now, peak)
 	}
 }
+
+func TestYardstickSeesWhatReachesIntoASpan(t *testing.T) {
+	var y Yardstick
+	zero := time.Unix(1_800_000_000, 0)
+	at := func(ms int) time.Time { return zero.Add(time.Duration(ms) * time.Millisecond) }
+	y.note(at(100), time.Millisecond)
+	y.note(at(200), 50*time.Millisecond) // from 150 to 200
+	y.note(at(300), 2*time.Millisecond)
+	for name, tt := range map[string]struct {
+		from, to int
+		want     time.Duration
+	}{
+		"within":     {140, 210, 50 * time.Millisecond},
+		"its begin":  {110, 160, 50 * time.Millisecond},
+		"its end":    {190, 250, 50 * time.Millisecond},
+		"after it":   {210, 310, 2 * time.Millisecond},
+		"before it":  {90, 140, time.Millisecond},
+		"at no time": {210, 290, 0},
+	} {
+		if got := y.Worst(at(tt.from), at(tt.to)); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+	if got := Percentile(y.Ms(), 100); got != 50 {
+		t.Errorf("worst of all %v ms, want 50", got)
+	}
+}
