@@ -300,33 +300,6 @@ func (c *checker) wild(d *device) {
 	}
 }
 
-// sums says what a budget's watts are made of.
-func (c *checker) sums(i int) string {
-	h := c.h
-	var machines, leased, podsNow, podsMost float64
-	for _, d := range h.devices {
-		if d.pool.exists && !d.pool.gone && h.cfg.under(d.pool.config.budget, i) {
-			machines += d.watts()
-		}
-	}
-	for _, a := range h.agents {
-		if x := a.holder.Allowance(a.now()); x.Mode == lease.Leased && h.cfg.under(a.pod.pool.config.budget, i) {
-			leased += float64(x.Watts)
-		}
-	}
-	for _, g := range h.kube.order {
-		if at := g.at(); !g.over && at >= 0 && h.cfg.under(at, i) {
-			if g.drawing {
-				podsNow += g.draw
-			}
-			if g.opened || g.drawing {
-				podsMost += g.claim
-			}
-		}
-	}
-	return fmt.Sprintf("machines %.0f W, leases in force %.0f W, pods %.0f W of %.0f W admitted", machines, leased, podsNow, podsMost)
-}
-
 // changed looks at the store's changes that move limits.
 func (c *checker) changed(k kind) { c.dirty = c.dirty || k == budgets || k == cuts }
 
@@ -390,27 +363,5 @@ func (c *checker) commanded(d *device, a *agent, s fit.Setting) {
 		if b != a && b.epoch == a.epoch && b.slotOf(d) != nil && b.holder.Allowance(b.now()).Mode == lease.Leased {
 			c.broke("L9", "%s raises %s while %s may, too", a.name, d.name, b.name)
 		}
-	}
-}
-
-// stray excuses what nobody could foresee: a pod that never was at the gate.
-func (c *checker) stray(g *gpod) {
-	if g.stray {
-		c.surprised(g.node.budget)
-	}
-}
-
-// fell excuses a budget whose watts are over with no warning: leases from before run out by and by, once
-// a leader knows.
-func (c *checker) fell(i int) {
-	h := c.h
-	c.excused[i], c.known[i], c.fallRV[i] = true, 0, h.store.rv
-	c.until[i] = h.now + time.Duration(h.cfg.leaseSeconds)*time.Second + inFlight
-}
-
-// surprised excuses a budget for draw that came without a word to anybody.
-func (c *checker) surprised(budget int) {
-	for _, i := range c.up[budget] {
-		c.fell(i)
 	}
 }

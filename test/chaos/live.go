@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -72,7 +73,7 @@ func (c *checker) judgeWaiting() (waiting bool) {
 		switch {
 		case cond == nil:
 			c.broke("LIVE-AI", "pod %s waits, and its GPUWorkload says nothing", pod.Name)
-		case cond.Reason == powerv1.ReasonWaitingForMiners || cond.Reason == "LedgerUnsettled":
+		case cond.Reason == powerv1.ReasonWaitingForMiners || strings.Contains(cond.Message, "do not report"):
 			c.broke("LIVE-AI", "pod %s waits still: %s: %s", pod.Name, cond.Reason, cond.Message)
 		case cond.Message == "":
 			c.broke("LIVE-AI", "pod %s waits for no reason", pod.Name)
