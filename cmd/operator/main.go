@@ -17,6 +17,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -24,6 +25,7 @@ import (
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/controllers"
 	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/outage"
 )
 
 // leastMinor is the least Kubernetes 1.x with MutatingAdmissionPolicy v1, which makes the gate.
@@ -112,7 +114,10 @@ func newManager(cfg *rest.Config, f flags, leader *controllers.Leader) (ctrl.Man
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(powerv1.AddToScheme(scheme))
 	lease, renew, retry := controllers.LeaseDuration, controllers.RenewDeadline, controllers.RetryPeriod
-	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+	mgr, err := ctrl.NewManager(controllers.Fenced(cfg, leader), ctrl.Options{
+		NewCache: func(cfg *rest.Config, o cache.Options) (cache.Cache, error) {
+			return cache.New(outage.Patient(cfg, time.Second), o)
+		},
 		Scheme: scheme, Cache: controllers.CacheOptions(), Client: controllers.ClientOptions(),
 		Metrics: server.Options{BindAddress: f.metrics}, HealthProbeBindAddress: f.probes,
 		LeaderElection: true, LeaderElectionResourceLockInterface: leader, LeaderElectionReleaseOnCancel: true,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +17,12 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
+
+	"github.com/counterweight-dev/counterweight/internal/outage"
 )
+
+// AskAgain is how soon the judge's watches ask again while the API server is away.
+const AskAgain = 200 * time.Millisecond
 
 // Resources whose specs are the limits.
 var (
@@ -30,7 +36,7 @@ func Run(ctx context.Context, cfg Config, out io.Writer, log logr.Logger) error 
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	rest = Patient(rest)
+	rest = outage.Patient(rest, AskAgain)
 	client, err := kubernetes.NewForConfig(rest)
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/counterweight-dev/counterweight/internal/outage"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/cluster"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/meter"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/played"
@@ -222,7 +223,7 @@ func refusedWith(words string, answer error) error {
 
 // watch what the judgement rests on, also right after the API server was away.
 func (g *stage) watch(ctx context.Context) error {
-	patient := meter.Patient(g.cluster.Admin)
+	patient := outage.Patient(g.cluster.Admin, meter.AskAgain)
 	client, err := kubernetes.NewForConfig(patient)
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)

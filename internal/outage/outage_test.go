@@ -1,4 +1,4 @@
-package meter
+package outage
 
 import (
 	"context"
@@ -33,7 +33,7 @@ func TestReadersWaitForTheAPIServer(t *testing.T) {
 		}{
 			"a read":              {http.MethodGet, time.Minute, 3, true},
 			"a write":             {http.MethodPatch, time.Minute, 1, false},
-			"a read that gave up": {http.MethodGet, askAgain / 2, 1, false},
+			"a read that gave up": {http.MethodGet, time.Second / 2, 1, false},
 		}
 		for name, c := range cases {
 			ctx, cancel := context.WithTimeout(t.Context(), c.patience)
@@ -42,7 +42,7 @@ func TestReadersWaitForTheAPIServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			server := &coming{}
-			response, err := patient{server}.RoundTrip(request)
+			response, err := patient{server, time.Second}.RoundTrip(request)
 			cancel()
 			if server.asked != c.asked || (err == nil) != c.ok {
 				t.Errorf("%s: asked %d times, %v", name, server.asked, err)
