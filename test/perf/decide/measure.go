@@ -22,9 +22,9 @@ type Case struct {
 
 // Cases are the three sizes of the design.
 var Cases = []Case{
-	{Shape: Shape{Agents: 40, DevicesPerAgent: 250, Halls: 3, RowsPerHall: 6, Workloads: 60, Pods: 480, Nodes: 240, Pieces: 24}, Sites: 20, Calls: 50, TargetMs: 2, MostMs: 1500},
-	{Shape: Shape{Agents: 400, DevicesPerAgent: 250, Halls: 8, RowsPerHall: 10, Workloads: 200, Pods: 2400, Nodes: 800, Pieces: 24}, Sites: 10, Calls: 50, TargetMs: 10, MostMs: 4000},
-	{Shape: Shape{Agents: 2500, DevicesPerAgent: 256, Halls: 20, RowsPerHall: 12, Workloads: 400, Pods: 10000, Nodes: 2400, Pieces: 24}, Sites: 5, Calls: 40, TargetMs: 30, MostMs: 12000},
+	{Shape: Shape{Agents: 40, DevicesPerAgent: 250, Halls: 3, RowsPerHall: 6, Workloads: 60, Pods: 480, Nodes: 240, Pieces: 24}, Sites: 20, Calls: 50, TargetMs: 2, MostMs: 1000},
+	{Shape: Shape{Agents: 400, DevicesPerAgent: 250, Halls: 8, RowsPerHall: 10, Workloads: 200, Pods: 2400, Nodes: 800, Pieces: 24}, Sites: 8, Calls: 50, TargetMs: 10, MostMs: 3000},
+	{Shape: Shape{Agents: 2500, DevicesPerAgent: 256, Halls: 20, RowsPerHall: 12, Workloads: 400, Pods: 10000, Nodes: 2400, Pieces: 24}, Sites: 4, Calls: 50, TargetMs: 30, MostMs: 6000},
 }
 
 // Exact is the shape that the general solver finishes in seconds.
