@@ -61,7 +61,6 @@ type deviceConfig struct {
 	lie       float64
 	flutter   float64
 	asleep    bool
-	part      float64
 }
 
 type nodeConfig struct {

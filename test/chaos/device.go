@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/fit"
@@ -204,9 +205,9 @@ func (d *device) full() fit.Setting {
 	if t.Max > 0 {
 		return fit.Setting{Kind: fit.HashWatts, Watts: min(t.Max, t.Nameplate)}
 	}
-	for i := len(t.Modes) - 1; i >= 0; i-- {
-		if t.Modes[i].Watts <= t.Nameplate {
-			return fit.Setting{Kind: fit.HashMode, Watts: t.Modes[i].Watts, Mode: t.Modes[i].Name}
+	for _, m := range slices.Backward(t.Modes) {
+		if m.Watts <= t.Nameplate {
+			return fit.Setting{Kind: fit.HashMode, Watts: m.Watts, Mode: m.Name}
 		}
 	}
 	return fit.Setting{Kind: fit.HashMode}

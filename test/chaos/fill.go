@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -143,9 +144,7 @@ func (o *operator) openGate(is client.Object, data []byte) (client.Object, error
 	if next.Annotations == nil {
 		next.Annotations = map[string]string{}
 	}
-	for k, v := range p.Metadata.Annotations {
-		next.Annotations[k] = v
-	}
+	maps.Copy(next.Annotations, p.Metadata.Annotations)
 	if gate.Gated(pod) && !gate.Gated(next) {
 		o.h.check.opened(o, next)
 	}

@@ -1,6 +1,10 @@
 package chaos
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Shrink makes a history that breaks a rule smaller for as long as the same rule breaks: fewer things done
 // to it, fewer workloads, a better network.
@@ -22,10 +26,10 @@ func Shrink(seed uint64, number int) (Outcome, string) {
 	}
 	for again := true; again; {
 		before := len(best.actions) + len(best.works)
-		for i := len(best.actions) - 1; i >= 0; i-- {
+		for i := range slices.Backward(best.actions) {
 			try(func(c *config) { c.actions = append(c.actions[:i], c.actions[i+1:]...) })
 		}
-		for i := len(best.works) - 1; i >= 0; i-- {
+		for i := range slices.Backward(best.works) {
 			try(func(c *config) { c.works = append(c.works[:i], c.works[i+1:]...) })
 		}
 		again = len(best.actions)+len(best.works) < before
@@ -35,9 +39,10 @@ func Shrink(seed uint64, number int) (Outcome, string) {
 	} {
 		try(change)
 	}
-	what := fmt.Sprintf("shrunk to: limits %+v\n", best.budgets)
+	var what strings.Builder
+	fmt.Fprintf(&what, "shrunk to: limits %+v\n", best.budgets)
 	for _, a := range best.actions {
-		what += "  " + a.String() + "\n"
+		fmt.Fprintf(&what, "  %s\n", a.String())
 	}
-	return play(best, true), what
+	return play(best, true), what.String()
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
-	"strings"
 	"time"
 )
 
@@ -99,9 +98,6 @@ func (s *sim) logf(format string, args ...any) {
 		s.trace = append(s.trace, fmt.Sprintf("%10.3fs  ", s.now.Seconds())+fmt.Sprintf(format, args...))
 	}
 }
-
-// Timeline is what happened, a line each.
-func (s *sim) timeline() string { return strings.Join(s.trace, "\n") }
 
 // Draws from the history's own randomness.
 

@@ -192,15 +192,6 @@ func (s *store) delete(k kind, key types.NamespacedName, grace int64, uid types.
 	return nil
 }
 
-// versionOf reads an object's resourceVersion.
-func versionOf(o client.Object) uint64 {
-	v, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return v
-}
-
 func podOf(o client.Object) *corev1.Pod {
 	p, _ := o.(*corev1.Pod)
 	return p
