@@ -46,7 +46,7 @@ type lot struct {
 // pods that run and wait, coming curtailments. Mining has settled on what the running pods leave, as far as
 // the decision itself settles it in a minute; then pods arrive.
 func NewSite(seed uint64, sh Shape) power.Site {
-	l := &lot{Rand: rand.New(rand.NewPCG(seed, seed)), Shape: sh} //nolint:gosec // the same seed must draw the same site
+	l := &lot{Rand: rand.New(rand.NewPCG(seed, seed)), Shape: sh}
 	l.site.Now = time.Unix(epoch, 0)
 	l.miners()
 	l.nodes()

@@ -39,7 +39,7 @@ func newModel(n, devices int, settle time.Duration, lowered func(time.Time)) *mo
 	kind := all[n%len(all)]
 	count := float64(devices)
 	a := &model{
-		dice: rand.New(rand.NewPCG(uint64(n), 1)), holder: lease.NewHolder(lease.Run(n + 1)), clock: stats.Start(), //nolint:gosec // noise that can be repeated
+		dice: rand.New(rand.NewPCG(uint64(n), 1)), holder: lease.NewHolder(lease.Run(n + 1)), clock: stats.Start(),
 		settle: settle, devices: devices, readers: map[chan lease.Report]struct{}{}, lowered: lowered,
 	}
 	at := lease.Point{Watts: lease.Watts(count * floorOf)}

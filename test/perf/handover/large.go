@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/counterweight-dev/counterweight/test/perf/stats"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/counterweight-dev/counterweight/test/perf/stats"
 )
 
 // LargeOptions of the measurement of memory.
