@@ -1,10 +1,14 @@
 package power
 
-import "sort"
+import (
+	"cmp"
+	"slices"
+)
 
 // segment is one straight piece of an agent's curve.
 type segment struct {
 	agent int
+	piece int // of the agent's curve
 	watts Watts
 	slope float64 // TH/s per watt
 }
@@ -52,12 +56,7 @@ func (l *ledger) leasable(a *Agent) bool {
 }
 
 func (l *ledger) pool(key string) *Pool {
-	for i := range l.s.Pools {
-		if l.s.Pools[i].Key == key {
-			return &l.s.Pools[i]
-		}
-	}
-	return nil
+	return l.pools[key]
 }
 
 func (l *ledger) rootOnly(budget string) []int {
@@ -74,15 +73,16 @@ func (l *ledger) segments() []segment {
 		}
 		for n := 1; n < len(a.Curve); n++ {
 			if w := a.Curve[n].Watts - a.Curve[n-1].Watts; w > 0 {
-				all = append(all, segment{i, w, (a.Curve[n].THs - a.Curve[n-1].THs) / float64(w)})
+				all = append(all, segment{i, n, w, (a.Curve[n].THs - a.Curve[n-1].THs) / float64(w)})
 			}
 		}
 	}
-	sort.SliceStable(all, func(x, y int) bool {
-		if all[x].slope != all[y].slope {
-			return all[x].slope > all[y].slope
+	slices.SortFunc(all, func(x, y segment) int {
+		if by := cmp.Compare(y.slope, x.slope); by != 0 {
+			return by
 		}
-		return l.s.Agents[all[x].agent].Key < l.s.Agents[all[y].agent].Key
+		return cmp.Or(cmp.Compare(l.s.Agents[x.agent].Key, l.s.Agents[y.agent].Key),
+			cmp.Compare(x.agent, y.agent), cmp.Compare(x.piece, y.piece))
 	})
 	return all
 }

@@ -44,7 +44,9 @@ type ledger struct {
 	// pace is how much leases may still rise now.
 	pace []Watts
 
+	pools  map[string]*Pool
 	agents map[string][]int // by pool
+	tops   map[int][]Watts  // what above has found
 	rooms  rooms
 	// ended are the ended pods whose watts are held still, yields the order in which they are let go.
 	ended  map[*Pod]bool
@@ -56,7 +58,7 @@ func newLedger(s *Site) *ledger {
 	l := &ledger{
 		tree: newTree(s.Budgets), s: s,
 		settle: make([]time.Duration, n), lowBy: make([]int, n),
-		newest: make([]time.Time, n), agents: map[string][]int{}, ended: map[*Pod]bool{},
+		newest: make([]time.Time, n), agents: map[string][]int{}, pools: map[string]*Pool{}, tops: map[int][]Watts{}, ended: map[*Pod]bool{},
 	}
 	for _, sums := range []*[]Watts{
 		&l.planned, &l.low, &l.base, &l.unfound, &l.unfoundNow, &l.held, &l.leased, &l.res,
@@ -104,6 +106,9 @@ func (l *ledger) countAgents() {
 func (l *ledger) countPools() {
 	for i := range l.s.Pools {
 		p := &l.s.Pools[i]
+		if l.pools[p.Key] == nil {
+			l.pools[p.Key] = p
+		}
 		var found, floor, most, observed, silent Watts
 		for _, n := range l.agents[p.Key] {
 			a := &l.s.Agents[n]

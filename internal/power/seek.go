@@ -172,7 +172,11 @@ func (l *ledger) gain(w *Workload, i int, above []Watts) (gain Watts) {
 
 // above is what pools set above a priority may draw beyond what is fixed anyway; nil where none is.
 func (l *ledger) above(priority int) []Watts {
-	var sums []Watts
+	sums, known := l.tops[priority]
+	if known {
+		return sums
+	}
+	defer func() { l.tops[priority] = sums }()
 	for i := range l.s.Pools {
 		p := &l.s.Pools[i]
 		if p.Priority <= priority || p.Observe || p.Leaving {
