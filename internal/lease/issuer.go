@@ -67,17 +67,22 @@ func (i *Issuer) Report(now time.Time, r Report) (hello *Hello, err error) {
 		i.startRun(now, r.Run)
 	}
 	if i.trust(now, &r) && r.Epoch == i.epoch && i.newer(r) {
-		i.report, i.reportAt, i.heard = r, now, true
-		i.forget(r.Seq)
-		// A run that has not looked at its machines yet bounds nothing.
-		if i.capped && r.Generation == i.generation && r.Bound <= i.carried {
-			i.capped = false
-		}
+		i.take(now, r)
 	}
 	if i.generation > 0 && (r.Epoch < i.epoch || r.Generation < i.generation) {
 		return &Hello{Epoch: i.epoch, Run: i.run, Generation: i.generation, Assignment: i.assignment}, nil
 	}
 	return nil, nil
+}
+
+// take makes a report the newest that counts.
+func (i *Issuer) take(now time.Time, r Report) {
+	i.report, i.reportAt, i.heard = r, now, true
+	i.forget(r.Seq)
+	// A run that has not looked at its machines yet bounds nothing.
+	if i.capped && r.Generation == i.generation && r.Bound <= i.carried {
+		i.capped = false
+	}
 }
 
 // startRun forgets the leases of a run that is no more and keeps what it was counted at as a cap.

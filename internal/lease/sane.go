@@ -20,31 +20,36 @@ const (
 
 // Check says what of a report can't be.
 func (r *Report) Check() error {
-	fail := func(field, format string, args ...any) error {
-		return fmt.Errorf("%w: %s %s", ErrNonsense, field, fmt.Sprintf(format, args...))
-	}
 	for field, w := range map[string]Watts{
 		"lease": r.LeaseWatts, "bound": r.Bound, "draw": r.Draw, "floor": r.Floor, "rated": r.Rated, "volatile": r.Volatile,
 	} {
 		if w < 0 {
-			return fail(field, "is %d W", w)
+			return nonsense("%s is %d W", field, w)
 		}
 	}
 	switch {
 	case r.Draw > r.Rated:
-		return fail("draw", "of %d W is above its rated %d W", r.Draw, r.Rated)
+		return nonsense("draw of %d W is above its rated %d W", r.Draw, r.Rated)
 	case r.Settle < 0 || r.AsOf < 0:
-		return fail("time", "is negative")
+		return nonsense("time is negative")
 	}
-	for i, p := range r.Curve {
+	return checkCurve(r.Curve)
+}
+
+func checkCurve(curve []Point) error {
+	for i, p := range curve {
 		switch {
 		case math.IsNaN(p.THs) || math.IsInf(p.THs, 0) || p.THs < 0 || p.Watts < 0:
-			return fail("curve", "holds %d W at %v TH/s", p.Watts, p.THs)
-		case i > 0 && (p.Watts < r.Curve[i-1].Watts || p.THs < r.Curve[i-1].THs):
-			return fail("curve", "falls after %d W", r.Curve[i-1].Watts)
+			return nonsense("curve holds %d W at %v TH/s", p.Watts, p.THs)
+		case i > 0 && (p.Watts < curve[i-1].Watts || p.THs < curve[i-1].THs):
+			return nonsense("curve falls after %d W", curve[i-1].Watts)
 		}
 	}
 	return nil
+}
+
+func nonsense(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrNonsense, fmt.Sprintf(format, args...))
 }
 
 // Quarantine stops counting the current run's reports: its devices count as rated, it gets no lease, and
@@ -69,7 +74,7 @@ func (i *Issuer) trust(now time.Time, r *Report) bool {
 		i.backwards = 0
 	}
 	if i.backwards > mostBackwards {
-		i.Quarantine(fmt.Errorf("%w: its clock runs backwards", ErrNonsense))
+		i.Quarantine(nonsense("its clock runs backwards"))
 		return false
 	}
 	if i.quarantine == nil {

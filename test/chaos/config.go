@@ -89,7 +89,7 @@ const wattsPerGPU = 1275
 
 // draw makes the configuration of one history.
 func draw(seed uint64, number int) config {
-	d := &drawing{sim: &sim{rng: rand.New(rand.NewPCG(seed, uint64(number)))}} //nolint:gosec // it must be repeatable
+	d := &drawing{sim: &sim{rng: rand.New(rand.NewPCG(seed, uint64(number)))}}
 	c := &d.c
 	c.seed, c.number = seed, number
 	kind := d.span(0, 39)
