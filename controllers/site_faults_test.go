@@ -107,6 +107,11 @@ var _ = Describe("The site, when something fails", func() {
 		s.createPool(ctx, "keyless", "root", "90k", func(p *powerv1.MinerPool) {
 			p.Spec.Devices.Addresses, p.Spec.Devices.CredentialsSecret = []string{"10.9.0.0/28"}, "nowhere"
 		})
+		s.run(ctx, 2)
+		keyless := &powerv1.MinerPool{ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: "keyless"}}
+		s.get(ctx, keyless)
+		_, err := s.pools.Reconcile(ctx, keyless)
+		Expect(err).NotTo(HaveOccurred())
 		s.run(ctx, 6)
 		Expect(agent.draw).To(BeNumerically(">", 90_000), "the rest keeps working")
 		pod := s.createPod(ctx, "train-0", "8", nil)
@@ -114,6 +119,16 @@ var _ = Describe("The site, when something fails", func() {
 		s.run(ctx, 8)
 		s.get(ctx, pod)
 		Expect(gate.Gated(pod)).To(BeFalse())
+	})
+
+	It("admits nothing beside a pool that was only just made, whatever its machines draw", func(ctx context.Context) {
+		s.createPool(ctx, "pool", "root", "95k", nil)
+		pod := s.createPod(ctx, "train-0", "8", nil)
+		w := s.createWorkload(ctx, "train", nil)
+		s.run(ctx, 4) // no agent was made yet
+		s.get(ctx, pod)
+		Expect(gate.Gated(pod)).To(BeTrue())
+		Expect(s.reserved(ctx, w).Reason).To(Equal(powerv1.ReasonLedgerUnsettled))
 	})
 
 	Describe("and an admitted pod vanishes", func() {

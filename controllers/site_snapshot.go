@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -275,12 +276,17 @@ func (s *snapshot) poolsOf(l *links, priors map[string]map[string]string) {
 	budget := map[string]string{}
 	s.agents = l.view(s.now)
 	sort.Slice(s.agents, func(a, b int) bool { return s.agents[a].key < s.agents[b].key })
+	expected := s.peersOf(priors)
+	young := map[string]time.Time{}
 	for i := range s.pools {
 		p := &s.pools[i]
 		key := client.ObjectKeyFromObject(p).String()
 		budget[key] = p.Spec.Budget
 		if !s.entered(p) {
 			continue
+		}
+		if !s.made(p) {
+			young[key] = p.CreationTimestamp.Add(settleIn) // whether it is sound is being looked at
 		}
 		pool := power.Pool{
 			Key: key, Budget: p.Spec.Budget, Rated: power.Watts(p.Spec.RatedWatts.Value()),
@@ -292,7 +298,6 @@ func (s *snapshot) poolsOf(l *links, priors map[string]map[string]string) {
 		}
 		s.site.Pools = append(s.site.Pools, pool)
 	}
-	expected := s.peersOf(priors)
 	for i := range s.agents {
 		a := &s.agents[i]
 		a.agent.Budget = budget[a.agent.Pool]
@@ -300,24 +305,27 @@ func (s *snapshot) poolsOf(l *links, priors map[string]map[string]string) {
 	}
 	for i := range s.site.Pools {
 		p := &s.site.Pools[i]
-		p.GraceUntil = s.grace(p.Key, expected[p.Key], l.began, leaseOf(byName[p.Budget]))
+		p.GraceUntil = later(young[p.Key], s.grace(p.Key, expected[p.Key], l.began, leaseOf(byName[p.Budget])))
 	}
 }
 
-// entered tells whether a pool is in the ledger: from when its agents are first made. Before that nobody
-// commands its machines, and they are what they were without it: part of the site's base load. A pool
-// whose spec was faulty from its first day thus costs the others nothing.
+// entered tells whether a pool is in the ledger: from its creation, unless its spec was faulty from its
+// first day. Then no agent was ever made for it, nobody commands its machines, and they are what they were
+// without it: part of the site's base load. A typo thus costs the others nothing.
 func (s *snapshot) entered(p *powerv1.MinerPool) bool {
+	_, valid := s.lastShards[client.ObjectKeyFromObject(p)]
+	return s.made(p) || valid && !meta.IsStatusConditionTrue(p.Status.Conditions, powerv1.ConditionStalled)
+}
+
+// made tells whether agents were ever made for a pool.
+func (s *snapshot) made(p *powerv1.MinerPool) bool {
 	for _, uid := range s.poolOf {
 		if uid == p.UID {
 			return true
 		}
 	}
-	if p.Status.Agents != nil && *p.Status.Agents > 0 {
-		return true
-	}
 	key := client.ObjectKeyFromObject(p).String()
-	return slices.ContainsFunc(s.agents, func(a agentView) bool { return a.agent.Pool == key && a.since.After(time.Time{}) })
+	return slices.ContainsFunc(s.agents, func(a agentView) bool { return a.agent.Pool == key && !a.since.IsZero() })
 }
 
 // discovery is how long an agent's run may take to find its devices, from when it was first met.
