@@ -8,6 +8,7 @@ import (
 
 	"github.com/counterweight-dev/counterweight/internal/lease"
 	"github.com/counterweight-dev/counterweight/internal/minersim"
+	"github.com/counterweight-dev/counterweight/test/perf/await"
 	"github.com/counterweight-dev/counterweight/test/perf/stats"
 )
 
@@ -122,7 +123,7 @@ func (a *model) Subscribe(context.Context) (<-chan lease.Report, func()) {
 
 // run reports every second until ctx ends.
 func (a *model) run(ctx context.Context) {
-	for wait(ctx, time.Second) == nil {
+	for await.Wait(ctx, time.Second) == nil {
 		a.mu.Lock()
 		a.publish()
 		a.mu.Unlock()

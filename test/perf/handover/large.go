@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/counterweight-dev/counterweight/test/perf/await"
 	"github.com/counterweight-dev/counterweight/test/perf/stats"
 )
 
@@ -73,7 +74,7 @@ func MeasureLarge(ctx context.Context, o LargeOptions) (LargeResult, error) {
 			return err
 		}
 		// Whoever has no lease when the time is up is told in the result.
-		_ = until(ctx, 3*time.Minute, time.Second, func() error {
+		_ = await.Until(ctx, 3*time.Minute, time.Second, func() error {
 			if err := s.look(&out); err != nil {
 				return err
 			}
@@ -92,7 +93,7 @@ func MeasureLarge(ctx context.Context, o LargeOptions) (LargeResult, error) {
 func (s *site) stand(ctx context.Context, rest time.Duration, out *LargeResult) error {
 	clock, cpu := stats.Start(), stats.CPUOf(s.operator.Pid())
 	for clock.Ms() < stats.Ms(rest) {
-		if err := errors.Join(wait(ctx, time.Second), s.look(out)); err != nil {
+		if err := errors.Join(await.Wait(ctx, time.Second), s.look(out)); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/counterweight-dev/counterweight/test/perf/await"
 	"github.com/counterweight-dev/counterweight/test/perf/stats"
 )
 
@@ -160,7 +161,7 @@ func (s *site) handOvers(ctx context.Context, o Options, out *Result) error {
 
 // written counts the writes and computes what hand-overs took.
 func (s *site) written(ctx context.Context, o Options, before Writes, out *Result) error {
-	if err := wait(ctx, 3*time.Second); err != nil { // what is written afterwards belongs to them too
+	if err := await.Wait(ctx, 3*time.Second); err != nil { // what is written afterwards belongs to them too
 		return err
 	}
 	after, err := s.writes()
@@ -207,7 +208,7 @@ func (s *site) handOver(ctx context.Context, watcher watch.Interface, i int) (t 
 	if err := s.runs(ctx, name, nodeName(i)); err != nil {
 		return t, err
 	}
-	return t, wait(ctx, betweenPods)
+	return t, await.Wait(ctx, betweenPods)
 }
 
 // mostWait for one event.
@@ -235,7 +236,7 @@ func follow(ctx context.Context, watcher watch.Interface, name string, gated boo
 
 // idle counts what is written while nothing changes.
 func (s *site) idle(ctx context.Context, watchFor time.Duration, out *Result) error {
-	if err := wait(ctx, 45*time.Second); err != nil { // a quiet spell ends what the last pods set off
+	if err := await.Wait(ctx, 45*time.Second); err != nil { // a quiet spell ends what the last pods set off
 		return err
 	}
 	before, err := s.writes()
@@ -243,7 +244,7 @@ func (s *site) idle(ctx context.Context, watchFor time.Duration, out *Result) er
 		return err
 	}
 	clock := stats.Start()
-	if err := wait(ctx, watchFor); err != nil {
+	if err := await.Wait(ctx, watchFor); err != nil {
 		return err
 	}
 	after, err := s.writes()

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/counterweight-dev/counterweight/internal/link"
+	"github.com/counterweight-dev/counterweight/test/perf/await"
 )
 
 // agentPort is where the operator dials agents.
@@ -39,7 +40,7 @@ func inParallel(n int, do func(i int) error) error {
 func (s *site) mine(ctx context.Context) error {
 	for p := range s.Pools {
 		var set *appsv1.StatefulSet
-		err := until(ctx, time.Minute, 200*time.Millisecond, func() (err error) {
+		err := await.Until(ctx, time.Minute, 200*time.Millisecond, func() (err error) {
 			set, err = s.client.AppsV1().StatefulSets(miningNamespace).Get(ctx, poolName(p), metav1.GetOptions{})
 			return err
 		})
@@ -64,7 +65,7 @@ func (s *site) certificates(ctx context.Context, pool int) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", fmt.Errorf("writing certificates: %w", err)
 	}
-	return dir, until(ctx, time.Minute, 200*time.Millisecond, func() error {
+	return dir, await.Until(ctx, time.Minute, 200*time.Millisecond, func() error {
 		secret, err := s.client.CoreV1().Secrets(miningNamespace).Get(ctx, poolName(pool)+"-agent-tls", metav1.GetOptions{})
 		if err != nil {
 			return fmt.Errorf("waiting for the certificates of %s: %w", poolName(pool), err)
@@ -153,7 +154,7 @@ func (s *site) leased() (leased, most int64) {
 func (s *site) filled(ctx context.Context) error {
 	const still = 25 // seconds: a raise too small to be worth it waits 20
 	last, same := int64(-1), 0
-	return until(ctx, 4*time.Minute, time.Second, func() error {
+	return await.Until(ctx, 4*time.Minute, time.Second, func() error {
 		leased, most := s.leased()
 		if same++; leased != last {
 			last, same = leased, 0

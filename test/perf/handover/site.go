@@ -25,6 +25,7 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/proc"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/scenario"
 	"github.com/counterweight-dev/counterweight/internal/testenv"
+	"github.com/counterweight-dev/counterweight/test/perf/await"
 )
 
 // Shape of a site.
@@ -182,7 +183,7 @@ func (s *site) apply(ctx context.Context, text string) error {
 
 // awaitGate waits until the policies are in force.
 func (s *site) awaitGate(ctx context.Context) error {
-	return until(ctx, 30*time.Second, 100*time.Millisecond, func() error {
+	return await.Until(ctx, 30*time.Second, 100*time.Millisecond, func() error {
 		pod, err := s.client.CoreV1().Pods(workNamespace).Create(ctx, gpuPod("check", "none", gpusPerNode), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err != nil {
 			return fmt.Errorf("waiting for the policies: %w", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/minersim"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/cluster"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/proc"
+	"github.com/counterweight-dev/counterweight/test/perf/await"
 	"github.com/counterweight-dev/counterweight/test/perf/stats"
 )
 
@@ -50,7 +51,7 @@ func startMachines(ctx context.Context, o Options, dir string) (*machines, error
 	if err != nil {
 		return nil, err
 	}
-	err = until(ctx, 30*time.Second, 100*time.Millisecond, func() error { return m.get(ctx, "/healthz", nil) })
+	err = await.Until(ctx, 30*time.Second, 100*time.Millisecond, func() error { return m.get(ctx, "/healthz", nil) })
 	if err != nil {
 		m.process.Stop(0)
 		return nil, fmt.Errorf("%w; its log ends with: %s", err, proc.LastLines(log, 1))
@@ -125,7 +126,7 @@ func (r *rig) shed(ctx context.Context, out *Result, looks *[]float64) error {
 	}
 	round := Round{}
 	last := clock.Ms()
-	err = until(ctx, time.Minute, lookEvery, func() error {
+	err = await.Until(ctx, time.Minute, lookEvery, func() error {
 		left, err := r.fleet.hashing(ctx)
 		if err != nil {
 			return err
@@ -152,7 +153,7 @@ const second = 1000
 // under waits until the agent reports that its machines can draw no more than the lease: it has read the
 // watts of each after its order had time to settle.
 func (r *rig) under(ctx context.Context) error {
-	return until(ctx, time.Minute, lookEvery, func() error {
+	return await.Until(ctx, time.Minute, lookEvery, func() error {
 		if n := r.newest(); n.Bound > n.LeaseWatts || n.LeaseWatts > r.ordered {
 			return fmt.Errorf("the agent reports a bound of %d W under a lease of %d W, %+v", n.Bound, n.LeaseWatts, n.Counts)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/lease"
 	"github.com/counterweight-dev/counterweight/internal/link"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/proc"
+	"github.com/counterweight-dev/counterweight/test/perf/await"
 	"github.com/counterweight-dev/counterweight/test/perf/stats"
 )
 
@@ -231,7 +232,7 @@ func (r *rig) lease(watts lease.Watts, within time.Duration) bool {
 
 // settle grants all the agent could draw until every machine hashes and the agent knows it.
 func (r *rig) settle(ctx context.Context) error {
-	return until(ctx, time.Minute, time.Second, func() error {
+	return await.Until(ctx, time.Minute, time.Second, func() error {
 		n := r.newest()
 		if n.Rated > 0 {
 			r.lease(2*n.Rated, 0)
@@ -245,12 +246,12 @@ func (r *rig) settle(ctx context.Context) error {
 
 // rest watches the agent's processor time while nothing changes; its lease is renewed as the operator does.
 func (r *rig) rest(ctx context.Context, watch time.Duration, out *Result) error {
-	if err := wait(ctx, 10*time.Second); err != nil { // the start is over
+	if err := await.Wait(ctx, 10*time.Second); err != nil { // the start is over
 		return err
 	}
 	before, clock := stats.CPUOf(r.agent.Pid()), stats.Start()
 	for clock.Ms() < stats.Ms(watch) {
-		if err := wait(ctx, 5*time.Second); err != nil {
+		if err := await.Wait(ctx, 5*time.Second); err != nil {
 			return err
 		}
 		r.lease(2*r.newest().Rated, 0)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/counterweight-dev/counterweight/test/perf/await"
 )
 
 func TestRangeOf(t *testing.T) {
@@ -18,7 +20,7 @@ func TestRangeOf(t *testing.T) {
 
 func TestUntilTellsTheLastFailure(t *testing.T) {
 	tries := 0
-	err := until(t.Context(), time.Minute, 0, func() error {
+	err := await.Until(t.Context(), time.Minute, 0, func() error {
 		if tries++; tries < 3 {
 			return errors.New("not yet")
 		}
@@ -29,7 +31,7 @@ func TestUntilTellsTheLastFailure(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := until(ctx, time.Minute, time.Hour, func() error { return errors.New("dark") }); err == nil || !strings.Contains(err.Error(), "dark") {
+	if err := await.Until(ctx, time.Minute, time.Hour, func() error { return errors.New("dark") }); err == nil || !strings.Contains(err.Error(), "dark") {
 		t.Errorf("%v", err)
 	}
 }
