@@ -191,7 +191,7 @@ func (c *checker) limits() {
 		before := c.limit[i]
 		now, announced := c.limitOf(i)
 		c.limit[i] = now
-		if now >= before || c.excused[i] {
+		if now >= before {
 			continue
 		}
 		h.logf("budget %s: limit falls from %.0f W to %.0f W, announced: %v", h.cfg.budgets[i].name, before, now, announced && byTime)
