@@ -38,6 +38,9 @@ type checker struct {
 	lastAt     time.Duration
 	quietFloor float64
 	passes     int
+	// turned is when a pod last started or ended: watts change hands for a while then.
+	turns  int
+	turned time.Duration
 }
 
 // tolerance is for rounding to whole watts, a few for each machine.
@@ -134,7 +137,14 @@ func (c *checker) count() {
 			c.add(a.pod.pool.config.budget, 0, extra)
 		}
 	}
+	turns := 0
 	for _, g := range c.h.kube.order {
+		if g.over {
+			turns++
+		}
+		if g.opened {
+			turns++
+		}
 		if g.over || !g.opened && !g.drawing {
 			continue
 		}
@@ -147,6 +157,9 @@ func (c *checker) count() {
 			w = g.draw
 		}
 		c.add(at, w, g.claim)
+	}
+	if turns != c.turns {
+		c.turns, c.turned = turns, c.h.now
 	}
 }
 

@@ -108,9 +108,12 @@ func playOnce(c config, tracing bool) (out Outcome) {
 	}()
 	h.build()
 	h.run(c.end, h.check.after)
-	if h.check.violation == nil {
-		h.check.judgeEnd()
+	for range mostHandOvers {
+		if h.check.violation == nil && h.check.handingOver() {
+			h.run(h.now+handOverWithin, h.check.after)
+		}
 	}
+	h.check.judgeEnd()
 	return out
 }
 

@@ -44,6 +44,18 @@ func (c *checker) judgeQuiet() {
 	}
 }
 
+// handOverWithin is how soon after a pod started or ended the next one has the watts that this freed or
+// still leaves: what a pod gives back waits for its release delay, and what miners give for the slowest shed.
+const handOverWithin = 45 * time.Second
+
+// mostHandOvers is for how many of these a history's end is put off while pods come and go.
+const mostHandOvers = 6
+
+// handingOver tells whether pods came or went so lately that those that wait may still get theirs.
+func (c *checker) handingOver() bool {
+	return c.h.cfg.live && c.h.now-c.turned < handOverWithin
+}
+
 // judgeEnd judges what a history has come to, some time after everything was mended.
 func (c *checker) judgeEnd() {
 	h := c.h
@@ -83,7 +95,7 @@ func (c *checker) judgeWaiting() (waiting bool) {
 		switch {
 		case cond == nil:
 			c.broke("LIVE-AI", "pod %s waits, and its GPUWorkload says nothing", pod.Name)
-		case cond.Reason == powerv1.ReasonWaitingForMiners || strings.Contains(cond.Message, "do not report"):
+		case cond.Reason == powerv1.ReasonWaitingForMiners && !c.handingOver() || strings.Contains(cond.Message, "do not report"):
 			c.broke("LIVE-AI", "pod %s waits still: %s: %s", pod.Name, cond.Reason, cond.Message)
 		case cond.Message == "":
 			c.broke("LIVE-AI", "pod %s waits for no reason", pod.Name)
