@@ -10,6 +10,7 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/gate"
 	"github.com/counterweight-dev/counterweight/internal/lease"
 	"github.com/counterweight-dev/counterweight/internal/link"
+	"github.com/counterweight-dev/counterweight/internal/power"
 )
 
 // Ports are what one operator process stands on where time, network and API server are played: the whole
@@ -32,6 +33,9 @@ type Ports struct {
 	// Timeout stands in for context.WithTimeout.
 	Timeout func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc)
 	Events  recorder
+	// Decided is told of each decision before anything of it is done, and whether what it was made from
+	// was read for it and not for an earlier one.
+	Decided func(s power.Site, p power.Plan, read bool)
 }
 
 // Outbox takes what is to leave for one agent; putting never blocks.
@@ -49,7 +53,7 @@ func NewSite(p Ports) (*SiteReconciler, *Leader) {
 		Leader: l, Stream: played{leader: l, attach: p.Attach}, Heartbeat: heartbeats(p.Live), Depose: p.Depose,
 		Prepare: func(context.Context) error { return nil },
 		gone:    newGonePods(p.Clock), base: context.Background(),
-		inTurn: true, timeout: p.Timeout, woken: p.Wake,
+		inTurn: true, timeout: p.Timeout, woken: p.Wake, decided: p.Decided,
 	}, l
 }
 

@@ -70,6 +70,7 @@ type SiteReconciler struct {
 	inTurn  bool
 	timeout timeouts
 	woken   func()
+	decided func(s power.Site, p power.Plan, read bool)
 }
 
 // leader is the fence (L7).
@@ -99,6 +100,9 @@ func (r *SiteReconciler) Reconcile(ctx context.Context, _ reconcile.Request) (re
 	plan := power.Decide(s.site)
 	if s.stale != nil {
 		keepDown(plan.Leases, s.site.Agents)
+	}
+	if r.decided != nil {
+		r.decided(s.site, plan, s.stale == nil)
 	}
 	err = r.act(ctx, s, plan)
 	if r.board != nil {
