@@ -77,7 +77,10 @@ func (i *Issuer) Report(now time.Time, r Report) (hello *Hello, err error) {
 
 // take makes a report the newest that counts.
 func (i *Issuer) take(now time.Time, r Report) {
-	i.report, i.reportAt, i.heard = r, now, true
+	if !i.heard || r.AsOf > i.report.AsOf {
+		i.reportAt = now // what comes once more is no sign of life
+	}
+	i.report, i.heard = r, true
 	i.forget(r.Seq)
 	// A run that has not looked at its machines yet bounds nothing.
 	if i.capped && r.Generation == i.generation && r.Bound <= i.carried {

@@ -351,3 +351,19 @@ func TestAFreshRunGoesOnWithWhatWasCounted(t *testing.T) {
 		t.Fatalf("carries %d W to other machines", i.Carried())
 	}
 }
+
+func TestAWordSaidBeforeIsNoSignOfLife(t *testing.T) {
+	i, h := pair(t)
+	report(t, i, h, time.Second, 500)
+	newest := i.Newest()
+	if _, err := i.Report(start.Add(time.Minute), newest); err != nil {
+		t.Fatal(err)
+	}
+	if at, _ := i.Heard(); !at.Equal(start.Add(time.Second)) {
+		t.Errorf("heard last %v after the start, want 1s: a report that comes twice is old news", at.Sub(start))
+	}
+	report(t, i, h, time.Minute, 500)
+	if at, _ := i.Heard(); !at.Equal(start.Add(time.Minute)) {
+		t.Errorf("heard last %v after the start, want 1m0s", at.Sub(start))
+	}
+}
