@@ -162,7 +162,7 @@ func (l *links) report(a *agentLink, number int, r lease.Report) {
 		l.mu.Unlock()
 		return
 	}
-	before := a.issuer.Newest()
+	before, held := a.issuer.Newest(), a.issuer.Hold()
 	now := l.clock()
 	hello, err := a.issuer.Report(now, r)
 	if a.run != r.Run {
@@ -172,13 +172,13 @@ func (l *links) report(a *agentLink, number int, r lease.Report) {
 	if hello != nil {
 		a.orders.PutHello(*hello)
 	}
-	after := a.issuer.Newest()
+	news := hello != nil || held != a.issuer.Hold() || material(before, a.issuer.Newest())
 	l.mu.Unlock()
 	if errors.Is(err, lease.ErrOldEpoch) {
 		l.outrank(uint64(r.Epoch))
 		return
 	}
-	if hello != nil || material(before, after) {
+	if news {
 		l.wake()
 	}
 }
@@ -207,10 +207,11 @@ func (l *links) introduce(a *agentLink) {
 	}
 }
 
-// material tells whether a report changes what there is to decide.
+// material tells whether a report changes what there is to decide, what is held for the agent aside: a bound
+// that flutters below its lease, and a renewal in force, would else ask for a pass with every report.
 func material(a, b lease.Report) bool {
-	return a.Run != b.Run || a.Epoch != b.Epoch || a.Bound != b.Bound || a.Floor != b.Floor || a.Rated != b.Rated ||
-		a.LeaseWatts != b.LeaseWatts || a.Seq != b.Seq || a.Generation != b.Generation || !reflect.DeepEqual(a.Curve, b.Curve)
+	return a.Run != b.Run || a.Epoch != b.Epoch || a.Floor != b.Floor || a.Rated != b.Rated ||
+		a.LeaseWatts != b.LeaseWatts || a.Generation != b.Generation || !reflect.DeepEqual(a.Curve, b.Curve)
 }
 
 // agentView is one agent as the snapshot takes it.
