@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/time/rate"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -61,7 +62,10 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Table: o.Table, Clock: wallClock, Events: events,
 		Leader: o.Leader, Heartbeat: heartbeat, Depose: o.Depose, board: b, base: ctx,
 		Prepare: func(ctx context.Context) error { _, err := ca.load(ctx); return err },
-		Stream:  &grpcStreams{tls: ca.config, leader: o.Leader, log: mgr.GetLogger().WithName("streams")},
+		Stream: &grpcStreams{
+			tls: ca.config, leader: o.Leader, pace: rate.NewLimiter(dialsPerSecond, dialsPerSecond),
+			log: mgr.GetLogger().WithName("streams"),
+		},
 	}
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		site,

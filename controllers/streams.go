@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 
 	"github.com/counterweight-dev/counterweight/internal/lease"
 	"github.com/counterweight-dev/counterweight/internal/link"
@@ -20,15 +21,20 @@ var errNotFresh = errors.New("the last renewal of the leader Lease is too old to
 type grpcStreams struct {
 	tls    func() *tls.Config // nil until there are certificates
 	leader leader
+	pace   *rate.Limiter
 	log    logr.Logger
 }
+
+// dialsPerSecond of all streams together, as many of them at once: a handshake costs milliseconds of a
+// processor, and an operator that has just taken over a large site dials everybody.
+const dialsPerSecond = 100
 
 // Open holds a stream to one agent until ctx ends. A stream that ends is told once, at a level for
 // debugging: what matters to a person is the pool's condition.
 func (g *grpcStreams) Open(ctx context.Context, p peer, report func(lease.Report), down func(error)) outbox {
 	o := streamOptions(g.leader, p, report)
 	orders := link.NewOutbox()
-	o.NewestTLS, o.Orders = g.tls, orders
+	o.NewestTLS, o.Orders, o.Pace = g.tls, orders, g.pace
 	go link.Keep(ctx, o, func(err error) {
 		g.log.V(1).Info("Stream to an agent ended", "agent", p.key, "reason", err.Error())
 		down(err)

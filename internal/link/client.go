@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -24,10 +24,9 @@ import (
 const (
 	// attachLimit bounds dialling, the handshake and the agent's first words.
 	attachLimit = 5 * time.Second
-	// silenceLimit ends a stream on which no report came: they come every second.
+	// silenceLimit ends a stream on which no report came: they come every second. It notices a dead agent
+	// sooner than the pings that gRPC lets a client send would, so there are none.
 	silenceLimit = keepaliveEvery + keepaliveWait
-	// clientPing is the least that gRPC lets a client ask; silence notices a dead agent sooner.
-	clientPing = 10 * time.Second
 	// ioBuffer is small because an operator holds thousands of streams of small messages.
 	ioBuffer = 8 << 10
 )
@@ -65,6 +64,9 @@ type Options struct {
 	// MaySend is asked right before each order leaves; an error ends the stream with the order unsent
 	// (rule L7: an operator whose last renewal is too old sends nothing). Nil always allows.
 	MaySend func() error
+	// Pace, where set, is asked before each dial of Keep. Streams that share one do not shake hands all at
+	// once: thousands that do starve each other until their time is up, and then try again together.
+	Pace *rate.Limiter
 
 	// silence and attachWithin replace the constants where set.
 	silence, attachWithin time.Duration
@@ -134,7 +136,6 @@ func dial(o Options) (*grpc.ClientConn, error) {
 	config.ServerName = o.ServerName
 	return grpc.NewClient("passthrough:///"+o.Address,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: clientPing, Timeout: keepaliveWait}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: attachLimit}),
 		grpc.WithReadBufferSize(ioBuffer),
 		grpc.WithWriteBufferSize(ioBuffer),

@@ -30,6 +30,9 @@ func keep(ctx context.Context, o Options, down func(error), attach func(context.
 		onReport(r)
 	}
 	for ctx.Err() == nil {
+		if o.Pace != nil && o.Pace.Wait(ctx) != nil {
+			return
+		}
 		err := attach(ctx, o)
 		if ctx.Err() != nil {
 			return

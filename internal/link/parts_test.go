@@ -6,9 +6,12 @@ import (
 	"errors"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/counterweight-dev/counterweight/internal/lease"
 )
@@ -165,6 +168,45 @@ func TestKeepWaitsLongerAndStops(t *testing.T) {
 			if i < 13 && (wait < most/2 || wait > most) {
 				t.Errorf("wait %d took %s, want %s to %s", i, wait, most/2, most)
 			}
+		}
+	})
+}
+
+func TestKeepersThatShareAPaceDialOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const keepers = 30
+		ctx, cancel := context.WithCancel(t.Context())
+		pace := rate.NewLimiter(10, 5)
+		var mu sync.Mutex
+		dials := 0
+		attach := func(ctx context.Context, _ Options) error {
+			mu.Lock()
+			dials++
+			mu.Unlock()
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		var all sync.WaitGroup
+		for range keepers {
+			all.Go(func() { keep(ctx, Options{Pace: pace, OnReport: func(lease.Report) {}}, nil, attach) })
+		}
+		count := func() int {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return dials
+		}
+		if n := count(); n != 5 {
+			t.Errorf("%d dials at once, want 5", n)
+		}
+		time.Sleep(time.Second)
+		if n := count(); n != 15 {
+			t.Errorf("%d dials after a second, want 15", n)
+		}
+		cancel()
+		all.Wait()
+		if n := count(); n != 15 {
+			t.Errorf("%d dials after the end, want 15", n)
 		}
 	})
 }
