@@ -91,8 +91,8 @@ func (l *ledger) step(a *Agent, target Watts, spare []Watts) Watts {
 func (l *ledger) first(a *Agent, target Watts, spare []Watts) Watts {
 	switch {
 	case l.barred(l.chain(a.Budget)):
-		// Its hold may be for want of knowledge (L3): leave to draw it all would be a raise (L1).
-		return min(target, max(a.Keeps, a.Floor))
+		// Its hold, and its floor, may be for want of knowledge (L3): leave to draw them would be a raise (L1).
+		return min(target, a.Keeps)
 	case target <= a.Hold:
 		// What is held already costs nothing to lease: a fresh agent, or one whose devices are slow to shed.
 		return target

@@ -92,6 +92,12 @@ func TestStep(t *testing.T) {
 		"a fresh agent over the limit gets no leave for what it is only counted at": {
 			limit: 400, leased: 600, edit: func(s *power.Site, a *power.Agent) { fresh(s, a); a.Keeps = 30 }, want: 30,
 		},
+		"nor for a floor that is for want of knowledge": {
+			limit: 400, leased: 600, edit: func(s *power.Site, a *power.Agent) {
+				fresh(s, a)
+				a.Keeps, a.Floor, a.Curve = 30, 200, []power.Point{{Watts: 200}, {Watts: 1000, THs: 10}}
+			}, want: 30,
+		},
 		"a fresh agent starts in steps": {
 			limit: 1000, leased: 0, edit: fresh, want: 250,
 		},
