@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -94,13 +95,20 @@ func (r *ClaimReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	})
 	err := ctrl.NewControllerManagedBy(mgr).Named("claim").
 		For(&corev1.Pod{}, builder.WithPredicates(gated)).
-		Watches(&powerv1.GPUWorkload{}, handler.EnqueueRequestsFromMapFunc(r.waiting)).
+		Watches(&powerv1.GPUWorkload{}, handler.EnqueueRequestsFromMapFunc(r.waiting), builder.WithPredicates(letsGo)).
 		WithOptions(controller.Options{EnableWarmup: new(true), ReconciliationTimeout: 4 * actTimeout}).
 		Complete(reconcile.AsReconciler(r.Client, r))
 	if err != nil {
 		return fmt.Errorf("setting up the claim controller: %w", err)
 	}
 	return nil
+}
+
+// letsGo passes what may leave gated pods without their claim: an edit of its spec, and its end. Its status
+// is written for every hand-over, and looking at all pods then would cost more than the hand-over itself.
+var letsGo = predicate.Funcs{
+	CreateFunc: func(event.CreateEvent) bool { return false },
+	UpdateFunc: predicate.GenerationChangedPredicate{}.Update,
 }
 
 // waiting is the gated pods beside a claim that changed: one of them may have lost it.

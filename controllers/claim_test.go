@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 )
@@ -124,6 +126,23 @@ var _ = Describe("A gated pod", func() {
 		s.createWorkload(ctx, "mine", func(w *powerv1.GPUWorkload) { w.Spec.Selector.MatchLabels = map[string]string{"app": "other"} })
 		Expect(claims(ctx, pod)).To(HaveLen(1))
 		Expect(s.events.lines).To(HaveLen(1))
+	})
+
+	It("is looked at again when a claim beside it is edited or goes, and not for every write of a status", func(ctx context.Context) {
+		s.createPod(ctx, "open", "8", func(p *corev1.Pod) { p.Spec.SchedulingGates = nil })
+		pod := s.createPod(ctx, "pod", "8", nil)
+		w := s.createWorkload(ctx, "mine", nil)
+		Expect(r.waiting(ctx, w)).To(ConsistOf(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(pod)}))
+		Expect(letsGo.Create(event.CreateEvent{Object: w})).To(BeFalse())
+		before := w.DeepCopy()
+		w.Status.Epoch = 7
+		Expect(s.Status().Update(ctx, w)).To(Succeed())
+		Expect(letsGo.Update(event.UpdateEvent{ObjectOld: before, ObjectNew: w})).To(BeFalse())
+		before = w.DeepCopy()
+		w.Spec.Selector.MatchLabels = map[string]string{"app": "other"}
+		Expect(s.Update(ctx, w)).To(Succeed())
+		Expect(letsGo.Update(event.UpdateEvent{ObjectOld: before, ObjectNew: w})).To(BeTrue())
+		Expect(letsGo.Delete(event.DeleteEvent{Object: w})).To(BeTrue())
 	})
 
 	It("is the only kind that gets one", func(ctx context.Context) {
