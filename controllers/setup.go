@@ -34,14 +34,6 @@ type Options struct {
 	Depose func(error)
 }
 
-// CacheOptions strips cached objects to what the ledger needs.
-func CacheOptions() cache.Options {
-	return cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: stripPod}},
-	}
-}
-
 // ClientOptions lets cached reads wait for own writes. Such a client watches whatever it touches, so
 // Secrets and ConfigMaps go through a client of their own.
 func ClientOptions() client.Options {
