@@ -3,6 +3,8 @@ package controllers
 import (
 	"slices"
 	"sort"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // holding is the addresses that an agent may command: those it was told last, and those told before until
@@ -45,6 +47,18 @@ func (l *links) claim(a *agentLink, wanted []string) []string {
 		out[i] = left[i].String()
 	}
 	return out
+}
+
+// taken tells whether every agent of a pool minds what it was told last, and nothing else.
+func (l *links) taken(pool types.NamespacedName) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.table {
+		if h := &a.holding; a.pool == pool && a.podUID != "" && !(h.whole && a.issuer.Settled() && slices.Equal(h.spans, h.told)) {
+			return false
+		}
+	}
+	return true
 }
 
 func size(spans []span) (n uint64) {

@@ -29,6 +29,8 @@ type peer struct {
 	podUID     types.UID
 	ip         string
 	assignment lease.Assignment
+	// before is what it may mind besides, by earlier splits.
+	before []string
 }
 
 // stream carries one agent's messages for as long as its pod lives, over as many connections as it
@@ -96,8 +98,21 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 		}
 	}
 	for _, p := range peers {
+		if l.table[p.key] == nil {
+			l.enter(p)
+		}
+	}
+	for _, p := range peers {
 		l.meet(ctx, p)
 	}
+}
+
+// enter makes an agent known, before any is told what to mind: a former leader may have told it anything
+// of its slot.
+func (l *links) enter(p peer) {
+	a := &agentLink{peer: peer{key: p.key, pool: p.pool}, issuer: lease.NewIssuer(l.epoch)}
+	a.holding.spans = append(spansOf(p.before), spansOf(p.assignment.Ranges)...)
+	l.table[p.key] = a
 }
 
 // close ends every stream.
@@ -112,10 +127,6 @@ func (l *links) close() {
 // meet brings one agent up to its slot: its stream and its assignment.
 func (l *links) meet(ctx context.Context, p peer) {
 	a := l.table[p.key]
-	if a == nil {
-		a = &agentLink{peer: peer{key: p.key, pool: p.pool}, issuer: lease.NewIssuer(l.epoch)}
-		l.table[p.key] = a
-	}
 	if a.podUID != p.podUID || a.ip != p.ip {
 		a.halt()
 	}

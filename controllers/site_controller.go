@@ -48,10 +48,10 @@ type SiteReconciler struct {
 	// Prepare gets ready what streams to agents need.
 	Prepare func(context.Context) error
 
-	board      *board
-	gone       *gonePods
-	lastShards map[types.NamespacedName][][]string
-	wakes      chan event.GenericEvent
+	board  *board
+	gone   *gonePods
+	splits splits
+	wakes  chan event.GenericEvent
 
 	links   *links // nil until this process has taken over
 	epoch   uint64
@@ -142,6 +142,9 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 	ctx, cancel := r.timeout.of(ctx, actTimeout)
 	defer cancel()
 	r.listen(ctx, s)
+	if err := r.resplit(ctx, s); err != nil {
+		return err
+	}
 	if s.now.Before(r.hush) {
 		return r.reportOnly(ctx, s, plan)
 	}

@@ -18,23 +18,23 @@ type slotsOf struct {
 	shards [][]string
 }
 
-// slots splits every pool that may be minded into slots.
+// slots splits every pool that may be minded into slots, and notes those that are to be split anew.
 func (s *snapshot) slots() map[types.NamespacedName]slotsOf {
 	out := map[types.NamespacedName]slotsOf{}
 	for i := range s.pools {
 		p := &s.pools[i]
 		key := client.ObjectKeyFromObject(p)
-		spans, err := parseSpans(p.Spec.Devices.Addresses)
-		if err != nil || overlapsOther(s.pools, p) != "" {
-			// A faulty edit leaves the agents what they mind: nobody is cut off, and nobody else gets it.
-			if last, ok := s.lastShards[key]; ok {
-				out[key] = slotsOf{p, last}
-			}
-			continue
+		known := s.splits[p.UID]
+		// A faulty edit leaves the agents what they mind: nobody is cut off, and nobody else gets it.
+		want, sound := splitOf(p)
+		sound = sound && overlapsOther(s.pools, p) == ""
+		s.valid[key] = sound || len(known) > 0
+		if sound && (len(known) == 0 || !sameSplit(known[len(known)-1], want)) {
+			s.resplit = append(s.resplit, resplit{p, want})
 		}
-		per := int(powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent))
-		out[key] = slotsOf{p, shards(spans, per)}
-		s.lastShards[key] = out[key].shards
+		if len(known) > 0 {
+			out[key] = slotsOf{p, shardsOf(known[len(known)-1])}
+		}
 	}
 	return out
 }
@@ -49,13 +49,15 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[st
 		key := client.ObjectKeyFromObject(&s.pools[i])
 		of, ok := byPool[key]
 		if !ok {
+			expected[key.String()] = 1 // none is told anything yet
 			continue
 		}
 		expected[key.String()] = len(of.shards)
+		before := earlier(s.splits[of.pool.UID])
 		for n := range of.shards {
 			name := key.Name + "-" + strconv.Itoa(n)
 			p := peerOf(name, key, assignmentOf(of.pool, of.shards[n]), pods[key.Namespace+"/"+name])
-			p.assignment.PriorSettings = priors[p.key]
+			p.assignment.PriorSettings, p.before = priors[p.key], nth(before, n)
 			s.peers = append(s.peers, p)
 		}
 	}
@@ -75,7 +77,9 @@ func (s *snapshot) agentPods(byPool map[types.NamespacedName]slotsOf) map[string
 			continue
 		}
 		if n >= len(of.shards) {
-			s.peers = append(s.peers, peerOf(pod.Name, key, assignmentOf(of.pool, nil), pod))
+			p := peerOf(pod.Name, key, assignmentOf(of.pool, nil), pod)
+			p.before = nth(earlier(s.splits[of.pool.UID]), n)
+			s.peers = append(s.peers, p)
 		}
 		pods[pod.Namespace+"/"+pod.Name] = pod
 	}

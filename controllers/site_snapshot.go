@@ -30,9 +30,10 @@ type snapshot struct {
 	workloads []workloadFacts // as site.Workloads
 	peers     []peer
 	agents    []agentView
-	// lastShards is what each pool was split into before a faulty edit; it is the reconciler's.
-	lastShards map[types.NamespacedName][][]string
-	asked      map[string]bool // nodes to be heard once the leases are out
+	splits    splits // the reconciler's
+	resplit   []resplit
+	valid     map[types.NamespacedName]bool // pools whose addresses could be read, now or once
+	asked     map[string]bool               // nodes to be heard once the leases are out
 }
 
 // lists are the objects of one reading of the caches: shared with them, read only.
@@ -54,7 +55,7 @@ const readTimeout = 2 * time.Second
 
 // snapshot reads the caches and the agents' newest reports into one Site.
 func (r *SiteReconciler) snapshot(ctx context.Context) (*snapshot, error) {
-	s := &snapshot{now: r.Clock(), lastShards: r.lastShards, asked: map[string]bool{}}
+	s := &snapshot{now: r.Clock(), splits: r.splits, valid: map[types.NamespacedName]bool{}, asked: map[string]bool{}}
 	var err error
 	switch s.lists, err = r.readAll(ctx); {
 	case err == nil:
@@ -313,8 +314,7 @@ func (s *snapshot) poolsOf(l *links, priors map[string]map[string]string) {
 // first day. Then no agent was ever made for it, nobody commands its machines, and they are what they were
 // without it: part of the site's base load. A typo thus costs the others nothing.
 func (s *snapshot) entered(p *powerv1.MinerPool) bool {
-	_, valid := s.lastShards[client.ObjectKeyFromObject(p)]
-	return s.made(p) || valid && !meta.IsStatusConditionTrue(p.Status.Conditions, powerv1.ConditionStalled)
+	return s.made(p) || s.valid[client.ObjectKeyFromObject(p)] && !meta.IsStatusConditionTrue(p.Status.Conditions, powerv1.ConditionStalled)
 }
 
 // made tells whether agents were ever made for a pool.

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -53,7 +52,6 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 	if err := r.Prepare(ctx); err != nil {
 		return fmt.Errorf("taking over: %w", err)
 	}
-	r.lastShards = map[types.NamespacedName][][]string{}
 	r.epoch = epoch
 	r.links = newLinks(epoch, r.Stream, r.Clock, r.wake, r.outrank, log.FromContext(ctx).WithName("links"))
 	log.FromContext(ctx).Info("Leading the ledger", "epoch", epoch, "workloads", len(claims.Items))
@@ -109,14 +107,17 @@ func (r *SiteReconciler) stillFirst(ctx context.Context) error {
 	return nil
 }
 
-// recall reads back what every device ran before it slept.
+// recall reads back what every agent may mind, and what every device ran before it slept.
 func (r *SiteReconciler) recall(ctx context.Context) error {
-	r.priors = map[string]map[string]string{}
+	r.priors, r.splits = map[string]map[string]string{}, splits{}
 	var pools powerv1.MinerPoolList
 	if err := r.Live.List(ctx, &pools); err != nil {
 		return fmt.Errorf("taking over: listing miner pools: %w", err)
 	}
 	for i := range pools.Items {
+		if list := pools.Items[i].Status.Splits; len(list) > 0 {
+			r.splits[pools.Items[i].UID] = list
+		}
 		var m corev1.ConfigMap
 		key := client.ObjectKey{Namespace: pools.Items[i].Namespace, Name: priorsName(&pools.Items[i])}
 		if err := r.Live.Get(ctx, key, &m); err != nil {
@@ -155,7 +156,7 @@ func (r *SiteReconciler) catchUp(ctx context.Context) error {
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		if !gate.Gated(p) && !r.Table.IsAccelerated(&p.Spec) {
+		if !gate.Gated(p) && !r.Table.IsAccelerated(&p.Spec) && p.Labels[componentLabel] != agentComponent {
 			continue
 		}
 		if err := r.caught(ctx, p, &corev1.Pod{}); err != nil {

@@ -3,12 +3,14 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -78,6 +80,7 @@ type fakeAgent struct {
 	rated  lease.Watts
 	hellos []lease.Hello
 	leases []lease.Lease
+	mute   bool // cut off
 }
 
 func (a *fakeAgent) PutHello(m lease.Hello) { a.hellos = append(a.hellos, m) }
@@ -98,7 +101,7 @@ func (f *fakeAgents) Open(_ context.Context, p peer, report func(lease.Report), 
 func (f *fakeAgents) settle(follow bool) {
 	now := f.site.now.Sub(epochStart)
 	for _, a := range f.agents {
-		if a.report == nil {
+		if a.report == nil || a.mute {
 			continue
 		}
 		f.say(a, now)
@@ -284,9 +287,15 @@ func (s *site) createAgent(ctx context.Context, pool string, rated lease.Watts) 
 	set := statefulSet(owner, 1, "agent:test")
 	Expect(controllerutil.SetControllerReference(owner, set, s.Scheme())).To(Succeed())
 	Expect(s.Create(ctx, set)).To(Succeed())
+	return s.addAgent(ctx, set, 0, rated)
+}
+
+// addAgent makes the pod of one slot of a pool's StatefulSet.
+func (s *site) addAgent(ctx context.Context, set *appsv1.StatefulSet, n int, rated lease.Watts) *fakeAgent {
+	GinkgoHelper()
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: pool + "-0", Labels: map[string]string{
-			componentLabel: agentComponent, powerv1.PoolLabel: pool, "apps.kubernetes.io/pod-index": "0",
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: fmt.Sprintf("%s-%d", set.Name, n), Labels: map[string]string{
+			componentLabel: agentComponent, powerv1.PoolLabel: set.Name, "apps.kubernetes.io/pod-index": strconv.Itoa(n),
 		}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "agent", Image: "agent:test"}}},
 	}

@@ -257,6 +257,25 @@ type MinerPoolDevices struct {
 	Stuck *int32 `json:"stuck,omitempty"`
 }
 
+// MinerPoolSplit is one way of splitting addresses over mining pods: in their
+// order, so many for each.
+type MinerPoolSplit struct {
+	// addresses are spec.devices.addresses as they were.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=2
+	// +kubebuilder:validation:items:MaxLength=79
+	Addresses []string `json:"addresses,omitempty"`
+
+	// devicesPerAgent is how many addresses one mining pod minds.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1024
+	DevicesPerAgent int32 `json:"devicesPerAgent,omitempty"`
+}
+
 // MinerPoolStatus says what a pool was found to be and how much it may draw.
 // +kubebuilder:validation:MinProperties=1
 type MinerPoolStatus struct {
@@ -272,6 +291,13 @@ type MinerPoolStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"` //nolint:kubeapilinter // never 0: -1 is none yet, and generations start at 1
+
+	// splits says how the addresses are split over the mining pods, newest last:
+	// one, and more while addresses move from one to another.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Splits []MinerPoolSplit `json:"splits,omitempty"`
 
 	// agents is how many mining pods this pool is split over.
 	// +optional

@@ -32,6 +32,10 @@ var (
 	})
 )
 
+func split(per int, addresses ...any) any {
+	return map[string]any{"addresses": append([]any{}, addresses...), "devicesPerAgent": per}
+}
+
 var minerPoolRules = slices.Concat(commonRules("MinerPool"), []rule{
 	{kind: "MinerPool", field: "metadata.name", pass: []any{"hydro-1", name(45)}, fail: []any{name(46), "hydro.1"}},
 	{kind: "MinerPool", field: "spec.budget", pass: goodBudgetNames, fail: append([]any{absent}, badBudgetNames...)},
@@ -83,6 +87,18 @@ var minerPoolRules = slices.Concat(commonRules("MinerPool"), []rule{
 	{kind: "MinerPool", field: "spec.agent.hostNetwork", pass: []any{absent, "Disabled", "Enabled"}, fail: []any{"", true, "true"}},
 	{kind: "MinerPool", field: "spec.agent.serviceAccountName", pass: []any{absent, "miners", name(253)}, fail: []any{"", "Miners", name(254)}},
 
+	{
+		kind: "MinerPool", field: "status.splits",
+		pass: []any{
+			absent, []any{}, many(8, func(int) any { return split(8, "10.0.0.0/28") }),
+			[]any{split(1, "::", name(79))}, []any{split(1024, manyCIDRs...)},
+		},
+		fail: []any{
+			many(9, func(int) any { return split(8, "10.0.0.0/28") }), []any{map[string]any{"devicesPerAgent": 8}},
+			[]any{map[string]any{"addresses": []any{"::"}}}, []any{split(8)}, []any{split(8, "1")}, []any{split(8, name(80))},
+			[]any{split(8, many(257, func(i int) any { return fmt.Sprint("10.0.0.", i) })...)}, []any{split(0, "::")}, []any{split(1025, "::")},
+		},
+	},
 	count("MinerPool", "status.agents"),
 	count("MinerPool", "status.devices.total"),
 	count("MinerPool", "status.devices.hashing"),

@@ -357,7 +357,7 @@ func (c *checker) agentMoved(a *agent) {
 func (c *checker) assigned(a *agent) {
 	for _, s := range a.slots {
 		for _, b := range c.h.agents {
-			if b == a || b.pod.gone || a.pod.gone || b.pod == a.pod || b.epoch != a.epoch {
+			if b == a || b.pod.gone || a.pod.gone || b.pod == a.pod {
 				continue
 			}
 			if other := b.slotOf(s.dev); other != nil {
@@ -373,7 +373,7 @@ func (c *checker) commanded(d *device, a *agent, s fit.Setting) {
 		return
 	}
 	for _, b := range c.h.agents {
-		if b != a && b.epoch == a.epoch && b.slotOf(d) != nil && b.holder.Allowance(b.now()).Mode == lease.Leased {
+		if b != a && b.slotOf(d) != nil && b.holder.Allowance(b.now()).Mode == lease.Leased {
 			c.broke("L9", "%s raises %s while %s may, too", a.name, d.name, b.name)
 		}
 	}

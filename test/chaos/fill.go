@@ -56,11 +56,12 @@ type merging struct {
 		Finalizers      *[]string `json:"finalizers"`
 	} `json:"metadata"`
 	Status struct {
-		Epoch *int64 `json:"epoch"`
+		Epoch  *int64                    `json:"epoch"`
+		Splits *[]powerv1.MinerPoolSplit `json:"splits"`
 	} `json:"status"`
 }
 
-// mergeInto applies a JSON merge patch of metadata.finalizers or status.epoch; with anything else in it
+// mergeInto applies a JSON merge patch of metadata.finalizers, status.epoch or status.splits; with anything else in it
 // the model does not know what the API server would do.
 func mergeInto(is client.Object, data []byte, sub bool) (client.Object, error) {
 	var m merging
@@ -80,6 +81,9 @@ func mergeInto(is client.Object, data []byte, sub bool) (client.Object, error) {
 	if sub {
 		if w := claimOf(next); w != nil && m.Status.Epoch != nil {
 			w.Status.Epoch = *m.Status.Epoch
+		}
+		if p, ok := next.(*powerv1.MinerPool); ok && m.Status.Splits != nil {
+			p.Status.Splits = *m.Status.Splits
 		}
 		return next, nil
 	}

@@ -45,6 +45,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MinerPoolDevicesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MinerPoolSpec"):
 		return &apiv1alpha1.MinerPoolSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MinerPoolSplit"):
+		return &apiv1alpha1.MinerPoolSplitApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MinerPoolStatus"):
 		return &apiv1alpha1.MinerPoolStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PowerBudget"):

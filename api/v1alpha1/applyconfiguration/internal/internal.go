@@ -424,6 +424,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: uncertaintyPercent
       type:
         scalar: numeric
+- name: com.github.counterweight-dev.counterweight.api.v1alpha1.MinerPoolSplit
+  map:
+    fields:
+    - name: addresses
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: devicesPerAgent
+      type:
+        scalar: numeric
 - name: com.github.counterweight-dev.counterweight.api.v1alpha1.MinerPoolStatus
   map:
     fields:
@@ -455,6 +467,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: splits
+      type:
+        list:
+          elementType:
+            namedType: com.github.counterweight-dev.counterweight.api.v1alpha1.MinerPoolSplit
+          elementRelationship: atomic
 - name: com.github.counterweight-dev.counterweight.api.v1alpha1.OnShortfall
   scalar: string
 - name: com.github.counterweight-dev.counterweight.api.v1alpha1.PowerBudget

@@ -20,6 +20,9 @@ type MinerPoolStatusApplyConfiguration struct {
 	// observedGeneration is the metadata.generation this status answers; -1 is
 	// "none yet".
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
+	// splits says how the addresses are split over the mining pods, newest last:
+	// one, and more while addresses move from one to another.
+	Splits []MinerPoolSplitApplyConfiguration `json:"splits,omitempty"`
 	// agents is how many mining pods this pool is split over.
 	Agents *int32 `json:"agents,omitempty"`
 	// devices counts the devices by what they do.
@@ -52,6 +55,19 @@ func (b *MinerPoolStatusApplyConfiguration) WithConditions(values ...*v1.Conditi
 // If called multiple times, the ObservedGeneration field is set to the value of the last call.
 func (b *MinerPoolStatusApplyConfiguration) WithObservedGeneration(value int64) *MinerPoolStatusApplyConfiguration {
 	b.ObservedGeneration = &value
+	return b
+}
+
+// WithSplits adds the given value to the Splits field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Splits field.
+func (b *MinerPoolStatusApplyConfiguration) WithSplits(values ...*MinerPoolSplitApplyConfiguration) *MinerPoolStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithSplits")
+		}
+		b.Splits = append(b.Splits, *values[i])
+	}
 	return b
 }
 

@@ -1,0 +1,92 @@
+package controllers
+
+import (
+	"context"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+)
+
+// Rules: L9 across leaders.
+var _ = Describe("How a pool's addresses are split", func() {
+	var (
+		s      *site
+		p      *powerv1.MinerPool
+		agents [2]*fakeAgent
+	)
+
+	BeforeEach(func(ctx context.Context) {
+		s = newSite(ctx)
+		s.createBudget(ctx, "root", nil)
+		p = s.createPool(ctx, "pool", "root", "20k", func(p *powerv1.MinerPool) { p.Spec.DevicesPerAgent = 8 })
+		agents[0] = s.createAgent(ctx, "pool", 10_000)
+		var set appsv1.StatefulSet
+		Expect(s.Get(ctx, client.ObjectKeyFromObject(p), &set)).To(Succeed())
+		agents[1] = s.addAgent(ctx, &set, 1, 10_000)
+	})
+
+	minded := func(n int) []string { return agents[n].holder.Assignment().Ranges }
+	edit := func(ctx context.Context, per int32, addresses ...string) {
+		GinkgoHelper()
+		s.get(ctx, p)
+		p.Spec.DevicesPerAgent = per
+		if len(addresses) > 0 {
+			p.Spec.Devices.Addresses = addresses
+		}
+		Expect(s.Update(ctx, p)).To(Succeed())
+	}
+	another := func() { // leads from the next pass on, above what was
+		s.met.Store(s.epoch)
+		s.links.close()
+		s.links = nil
+	}
+	splits := func(ctx context.Context) []powerv1.MinerPoolSplit {
+		GinkgoHelper()
+		s.get(ctx, p)
+		return p.Status.Splits
+	}
+
+	It("is written down before any agent is told", func(ctx context.Context) {
+		s.pass(ctx)
+		Expect(splits(ctx)).To(HaveLen(1))
+		s.wire.settle(true)
+		Expect(minded(0)).To(BeEmpty(), "this pass told nobody")
+		s.run(ctx, 3)
+		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.7"}))
+		Expect(minded(1)).To(Equal([]string{"10.0.0.8-10.0.0.15"}))
+		s.writes = nil
+		s.run(ctx, 3)
+		Expect(s.writes).To(BeEmpty(), "nothing changed")
+	})
+
+	It("gives no address of an agent that the next leader does not reach to another", func(ctx context.Context) {
+		s.run(ctx, 4)
+		agents[1].mute = true
+		another()
+		edit(ctx, 12)
+		s.run(ctx, 4)
+		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.7"}), "the rest is the other's still")
+		Expect(splits(ctx)).To(HaveLen(2))
+		another()
+		s.run(ctx, 4)
+		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.7"}), "whoever leads")
+		agents[1].mute = false
+		s.run(ctx, 6)
+		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.11"}))
+		Expect(minded(1)).To(Equal([]string{"10.0.0.12-10.0.0.15"}))
+		Expect(splits(ctx)).To(Equal([]powerv1.MinerPoolSplit{{Addresses: []string{"10.0.0.0/28"}, DevicesPerAgent: 12}}))
+	})
+
+	It("outlasts a faulty edit and a new leader", func(ctx context.Context) {
+		s.run(ctx, 4)
+		edit(ctx, 8, "10.0.0.9-10.0.0.1")
+		another()
+		s.run(ctx, 4)
+		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.7"}))
+		Expect(minded(1)).To(Equal([]string{"10.0.0.8-10.0.0.15"}))
+	})
+})
