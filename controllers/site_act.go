@@ -101,18 +101,24 @@ func (r *SiteReconciler) writeWorkload(ctx context.Context, s *snapshot, w *work
 
 // openGates takes the gate off every pod of the plan that has its reservation written.
 func (r *SiteReconciler) openGates(ctx context.Context, s *snapshot, p *power.WorkloadPlan, w *powerv1.GPUWorkload) error {
-	pins := map[string]map[string]string{}
-	for i := range s.site.Budgets {
-		pins[s.site.Budgets[i].Name] = s.site.Budgets[i].Pin
-	}
 	errs := make([]error, len(p.Pods))
 	r.each(len(p.Pods), func(i int) {
 		pod := s.podByUID[types.UID(p.Pods[i].UID)]
 		if p.Pods[i].Open && pod != nil && gate.Gated(pod) {
-			errs[i] = r.openGate(ctx, pod, w, p.Pods[i], pins[p.Pods[i].Budget])
+			errs[i] = r.openGate(ctx, pod, w, p.Pods[i], s.pin(p.Pods[i].Budget))
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// pin is the node selector that keeps a pod on a budget's nodes.
+func (s *snapshot) pin(budget string) map[string]string {
+	for i := range s.site.Budgets {
+		if s.site.Budgets[i].Name == budget {
+			return s.site.Budgets[i].Pin
+		}
+	}
+	return nil
 }
 
 // each makes n writes, several at once.

@@ -1,8 +1,11 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,13 +23,25 @@ type matcher struct {
 	byUID     map[types.UID]*workloadFacts
 	byName    map[types.NamespacedName]*workloadFacts
 	byOwner   map[types.UID]*workloadFacts
-	selecting map[string][]*workloadFacts // by namespace, oldest first
+	selecting map[label][]*workloadFacts
+}
+
+// label is one that selectors in a namespace ask for; those that ask for none by its value have no key.
+type label struct{ namespace, key, value string }
+
+// labelOf is a label that whatever the selector matches has.
+func labelOf(namespace string, s *metav1.LabelSelector) label {
+	if len(s.MatchLabels) == 0 {
+		return label{namespace: namespace}
+	}
+	key := slices.Min(slices.Collect(maps.Keys(s.MatchLabels)))
+	return label{namespace, key, s.MatchLabels[key]}
 }
 
 func newMatcher(s *snapshot) *matcher {
 	m := &matcher{
 		byUID: map[types.UID]*workloadFacts{}, byName: map[types.NamespacedName]*workloadFacts{},
-		byOwner: map[types.UID]*workloadFacts{}, selecting: map[string][]*workloadFacts{},
+		byOwner: map[types.UID]*workloadFacts{}, selecting: map[label][]*workloadFacts{},
 	}
 	order := make([]int, len(s.claims))
 	for i := range order {
@@ -39,9 +54,9 @@ func newMatcher(s *snapshot) *matcher {
 		}
 		return client.ObjectKeyFromObject(x).String() < client.ObjectKeyFromObject(y).String()
 	})
-	for _, i := range order {
+	for rank, i := range order {
 		w := &s.workloads[i]
-		w.object, w.endedAt = &s.claims[i], map[types.UID]metav1.Time{}
+		w.rank, w.object, w.endedAt = rank, &s.claims[i], map[types.UID]metav1.Time{}
 		m.add(w)
 	}
 	return m
@@ -71,7 +86,8 @@ func (m *matcher) add(w *workloadFacts) {
 		}
 		w.selector = selector
 		if o.DeletionTimestamp == nil {
-			m.selecting[o.Namespace] = append(m.selecting[o.Namespace], w)
+			asks := labelOf(o.Namespace, o.Spec.Selector)
+			m.selecting[asks] = append(m.selecting[asks], w)
 		}
 	}
 }
@@ -101,8 +117,13 @@ func (m *matcher) of(ctx context.Context, c client.Reader, pod *corev1.Pod) (*wo
 // selected is the oldest workload whose selector matches; the younger ones are stalled, since a pod has
 // one claim.
 func (m *matcher) selected(pod *corev1.Pod) *workloadFacts {
+	may := slices.Clone(m.selecting[label{namespace: pod.Namespace}])
+	for key, value := range pod.Labels {
+		may = append(may, m.selecting[label{pod.Namespace, key, value}]...)
+	}
+	slices.SortFunc(may, func(a, b *workloadFacts) int { return cmp.Compare(a.rank, b.rank) })
 	var first *workloadFacts
-	for _, w := range m.selecting[pod.Namespace] {
+	for _, w := range may {
 		if !w.selector.Matches(labels.Set(pod.Labels)) {
 			continue
 		}

@@ -68,8 +68,7 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[st
 // go, and is remembered until it is gone too.
 func (s *snapshot) agentPods(byPool map[types.NamespacedName]slotsOf) map[string]*corev1.Pod {
 	pods := map[string]*corev1.Pod{}
-	for i := range s.pods {
-		pod := &s.pods[i]
+	for _, pod := range s.pods {
 		key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
 		of, ok := byPool[key]
 		n, numbered := ordinal(pod)

@@ -43,7 +43,7 @@ type lists struct {
 	claims   []powerv1.GPUWorkload
 	cuts     []powerv1.CurtailmentEvent
 	nodes    []corev1.Node
-	pods     []corev1.Pod
+	pods     []*corev1.Pod
 	podByUID map[types.UID]*corev1.Pod
 	ordered  map[types.UID]bool      // StatefulSets with podManagementPolicy OrderedReady
 	poolOf   map[types.UID]types.UID // MinerPool of each StatefulSet that has one
@@ -89,7 +89,10 @@ func (r *SiteReconciler) snapshot(ctx context.Context) (*snapshot, error) {
 func (r *SiteReconciler) readAll(ctx context.Context) (*lists, error) {
 	ctx, cancel := r.timeout.of(ctx, readTimeout)
 	defer cancel()
-	shared := client.UnsafeDisableDeepCopyOption(true)
+	// What this controller wrote it has to see again: reservations and gates. For what others of this process
+	// wrote, such as the status of a budget, no hand-over waits.
+	own := []client.ListOption{client.UnsafeDisableDeepCopyOption(true)}
+	others := []client.ListOption{own[0], client.DisableReadYourWritesConsistency}
 	var (
 		budgets powerv1.PowerBudgetList
 		pools   powerv1.MinerPoolList
@@ -102,26 +105,28 @@ func (r *SiteReconciler) readAll(ctx context.Context) (*lists, error) {
 	for _, read := range []struct {
 		what string
 		list client.ObjectList
+		by   []client.ListOption
 	}{
-		{"power budgets", &budgets}, {"miner pools", &pools}, {"GPU workloads", &claims},
-		{"curtailment events", &cuts}, {"nodes", &nodes}, {"pods", &pods},
-		{"stateful sets", &sets},
+		{"power budgets", &budgets, others}, {"miner pools", &pools, others}, {"GPU workloads", &claims, own},
+		{"curtailment events", &cuts, others}, {"nodes", &nodes, others}, {"pods", &pods, own},
+		{"stateful sets", &sets, others},
 	} {
-		if err := r.List(ctx, read.list, shared); err != nil {
+		if err := r.List(ctx, read.list, read.by...); err != nil {
 			return nil, fmt.Errorf("listing %s: %w", read.what, err)
 		}
 	}
 	s := &lists{
-		budgets: budgets.Items, pools: pools.Items, claims: claims.Items, cuts: cuts.Items, nodes: nodes.Items, pods: pods.Items,
-		podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}, poolOf: map[types.UID]types.UID{},
+		budgets: budgets.Items, pools: pools.Items, claims: claims.Items, cuts: cuts.Items, nodes: nodes.Items,
+		pods: make([]*corev1.Pod, len(pods.Items)), podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}, poolOf: map[types.UID]types.UID{},
 	}
 	sort.Slice(s.budgets, func(a, b int) bool { return s.budgets[a].Name < s.budgets[b].Name })
-	slices.SortFunc(s.pods, func(a, b corev1.Pod) int {
+	for i := range pods.Items {
+		s.pods[i] = &pods.Items[i]
+		s.podByUID[s.pods[i].UID] = s.pods[i]
+	}
+	slices.SortFunc(s.pods, func(a, b *corev1.Pod) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	for i := range s.pods {
-		s.podByUID[s.pods[i].UID] = &s.pods[i]
-	}
 	for i := range sets.Items {
 		set := &sets.Items[i]
 		s.ordered[set.UID] = set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement
@@ -209,7 +214,7 @@ func pinOf(byName map[string]*powerv1.PowerBudget, b *powerv1.PowerBudget) map[s
 
 // nodesOf finds each accelerator node's budget, the deepest whose selector it matches, and what is free
 // on it after the pods that are bound there.
-func nodesOf(table *gate.Table, budgets []power.Budget, nodes []corev1.Node, pods []corev1.Pod) []power.Node {
+func nodesOf(table *gate.Table, budgets []power.Budget, nodes []corev1.Node, pods []*corev1.Pod) []power.Node {
 	index := map[string]int{}
 	var out []power.Node
 	for i := range nodes {
@@ -226,8 +231,7 @@ func nodesOf(table *gate.Table, budgets []power.Budget, nodes []corev1.Node, pod
 			Budget: feeder(budgets, n.Labels),
 		})
 	}
-	for i := range pods {
-		p := &pods[i]
+	for _, p := range pods {
 		at, bound := index[p.Spec.NodeName]
 		if !bound || p.Spec.NodeName == "" || ended(p) {
 			continue

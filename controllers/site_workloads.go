@@ -21,6 +21,7 @@ import (
 // workloadFacts is one GPUWorkload with what was found of it.
 type workloadFacts struct {
 	object   *powerv1.GPUWorkload // shared with the cache: read only
+	rank     int                  // by age
 	selector labels.Selector      // nil where pods are chosen by owner
 	stalled  *fault
 	pods     []*corev1.Pod
@@ -40,8 +41,7 @@ type fault struct{ reason, message string }
 func (r *SiteReconciler) workloadsOf(ctx context.Context, s *snapshot) error {
 	s.workloads = make([]workloadFacts, len(s.claims))
 	m := newMatcher(s)
-	for i := range s.pods {
-		pod := &s.pods[i]
+	for _, pod := range s.pods {
 		_, admitted := gate.Admitted(pod)
 		if !admitted && !gate.Gated(pod) && !r.Table.IsAccelerated(&pod.Spec) {
 			continue
