@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
 // machineAct does something to one machine.
@@ -153,6 +154,18 @@ func (h *history) editWork(a *action) {
 func (h *history) strayPod(a *action) {
 	w := &workConfig{name: "stray", gpus: 1, work: a.length, share: 1, ungated: true}
 	h.createPod(w)
+}
+
+// goBack is a store that was restored from a backup: an agent has met a leader whose epoch it knows nothing of.
+func (h *history) goBack(a *action) {
+	p, ok := nth(h.agents, a.who)
+	if !ok || p.paused || h.ahead > 0 {
+		return
+	}
+	h.ahead = h.now
+	p.do(func() {
+		p.take(order{hello: &lease.Hello{Epoch: lease.Epoch(h.store.rv + 100_000), Run: p.run, Generation: 1, Assignment: p.assignment}})
+	})
 }
 
 func (h *history) cordon(a *action) {

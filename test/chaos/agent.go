@@ -43,10 +43,10 @@ type agent struct {
 	published  bool
 	report     lease.Report
 	stepAt     time.Duration
-	// lastSeq is the newest lease of lastEpoch, by the checker's books.
-	lastSeq    uint64
-	lastEpoch  lease.Epoch
-	leaseEpoch lease.Epoch // of the lease in force
+	mind       mind          // by the checker's books
+	over       time.Duration // since when its machines may draw more than it lets them
+	babbles    time.Duration // until when it talks nonsense
+	leaseEpoch lease.Epoch   // of the lease in force
 }
 
 // slot is one address of the assignment.
@@ -131,8 +131,9 @@ func (a *agent) take(m order) {
 	a.urgent = true
 	switch {
 	case m.hello != nil:
-		if a.holder.Hello(now, *m.hello) == nil {
-			a.h.check.greeted(a, m.hello)
+		err := a.holder.Hello(now, *m.hello)
+		a.h.check.greeted(a, m.hello, err)
+		if err == nil {
 			a.h.logf("%s takes Hello epoch %d generation %d", a.name, m.hello.Epoch, m.hello.Generation)
 			if !a.assigned || a.holder.Generation() != a.generation || m.hello.Epoch != a.epoch {
 				a.generation, a.epoch, a.assignedAt = a.holder.Generation(), m.hello.Epoch, now
@@ -141,10 +142,10 @@ func (a *agent) take(m order) {
 		}
 	default:
 		err := a.holder.Lease(now, *m.lease)
+		a.h.check.leased(a, m.lease, err)
 		if err != nil {
 			a.h.logf("%s refuses lease %d of epoch %d: %v", a.name, m.lease.Seq, m.lease.Epoch, err)
 		} else {
-			a.h.check.leased(a, m.lease)
 			a.leaseEpoch = m.lease.Epoch
 			if m.lease.AsOf >= a.leftAt {
 				a.left = 0
@@ -175,7 +176,7 @@ func (a *agent) assign(now time.Duration, next lease.Assignment) {
 		}
 	}
 	changed := a.assigned && (a.assignment.Observe != next.Observe || a.assignment.UncertaintyPercent != next.UncertaintyPercent)
-	a.assignment, a.assigned, a.slots = next, true, slots
+	a.assignment, a.assigned, a.slots, a.over = next, true, slots, 0
 	for _, s := range slots {
 		if s.machine != nil {
 			s.machine.stale = s.machine.stale || changed
@@ -252,6 +253,7 @@ func (a *agent) step() {
 	}
 	a.look(now)
 	a.publish(now)
+	a.h.check.allowed(a)
 	a.h.check.agentMoved(a)
 	next := a.nextStep(now)
 	at := a.h.now + max(a.in(next), time.Millisecond)
@@ -355,6 +357,11 @@ func (a *agent) compose(now time.Duration) lease.Report {
 		r.Curve = append(r.Curve, lease.Point{Watts: lease.Watts(p.Watts), THs: p.THs})
 	}
 	a.stamp(now, &r)
+	a.h.check.told(a, &r)
+	a.h.check.bounded(a, &r)
+	if a.h.now < a.babbles {
+		r.Draw = r.Rated + 1
+	}
 	return r
 }
 

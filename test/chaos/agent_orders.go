@@ -99,6 +99,7 @@ func (a *agent) order(now time.Duration, o fit.Order, allowance lease.Allowance)
 	if allowance.Mode == lease.Leased && !fit.Allowed(a.devices(all), o, fit.Watts(allowance.Watts)-a.left, now) {
 		return
 	}
+	a.h.check.raises(a, s, o.Setting, allowance)
 	a.apply(now, s, o.Setting, raises, allowance.Until)
 }
 
@@ -127,7 +128,9 @@ func (a *agent) apply(now time.Duration, s *slot, setting fit.Setting, raises bo
 			return
 		}
 		s.dev.order = max(s.dev.order, h.now+h.between(0, 40*time.Millisecond))
+		arrived := s.dev.sends(setting)
 		h.at(s.dev.order, func() {
+			arrived()
 			v := s.dev.obey(a, setting, h.now-begun)
 			if v == accepted && h.chance(h.cfg.lost) {
 				v = unanswered

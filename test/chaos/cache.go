@@ -88,6 +88,7 @@ func (c *cache) get(k kind, key types.NamespacedName) client.Object {
 func (c *cache) put(k kind, ch *change) (before client.Object) {
 	i, ok := c.find(k, ch.key)
 	c.rv[k] = ch.rv
+	c.o.h.check.saw(c.o, k, ch)
 	if ok {
 		before = c.items[k][i]
 	}

@@ -308,6 +308,7 @@ func (c *checker) impaired(d *device, length time.Duration) {
 
 // wild notes that a machine breaks the assumptions: its budgets are judged apart.
 func (c *checker) wild(d *device) {
+	d.wild = true
 	for _, i := range c.up[d.pool.config.budget] {
 		c.wildIn[i], c.excused[i] = true, true
 	}
@@ -322,7 +323,6 @@ func (c *checker) passed(o *operator) {
 	if epoch, _, _ := o.holds(""); epoch == 0 || !o.leader.Fresh() {
 		return
 	}
-	c.stamped(o)
 	for i := range c.known {
 		if c.known[i] == 0 && o.cache.sees(budgets, c.fallRV[i]) && o.cache.sees(cuts, c.fallRV[i]) {
 			c.known[i] = c.h.now

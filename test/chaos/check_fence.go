@@ -1,42 +1,74 @@
 package chaos
 
 import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/controllers"
-	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
-// The fence (L7) and the order of leases (L2), by what agents took and operators sent.
+// The fence (L7), by what operators sent and wrote.
 
-// greeted judges a Hello that an agent took.
-func (c *checker) greeted(a *agent, m *lease.Hello) {
-	if m.Epoch < a.lastEpoch || m.Run != a.run {
-		c.broke("L7", "%s takes a Hello of epoch %d to run %d after epoch %d", a.name, m.Epoch, m.Run, a.lastEpoch)
-	}
-	if m.Epoch > a.lastEpoch {
-		a.lastEpoch, a.lastSeq = m.Epoch, 0
-	}
+// sighting is when a process first saw a version.
+type sighting struct {
+	version string
+	at      time.Duration
 }
 
-// leased judges a lease that an agent took.
-func (c *checker) leased(a *agent, m *lease.Lease) {
+// saw notes what a process sees of an object.
+func (c *checker) saw(o *operator, k kind, ch *change) {
 	switch {
-	case m.Run != a.run:
-		c.broke("L2", "%s takes a lease that was given to run %d", a.name, m.Run)
-	case m.Epoch != a.lastEpoch:
-		c.broke("L7", "%s takes a lease of epoch %d after the Hello of epoch %d", a.name, m.Epoch, a.lastEpoch)
-	case m.Seq <= a.lastSeq:
-		c.broke("L2", "%s takes lease %d after lease %d", a.name, m.Seq, a.lastSeq)
+	case k == claims && o.versions[ch.key].version != ch.obj.GetResourceVersion():
+		o.versions[ch.key] = sighting{ch.obj.GetResourceVersion(), c.h.now}
+	case k == pods && ch.obj.GetLabels()[componentLabel] == agentComponent:
+		name := ch.key.String()
+		_, known := o.leaving[name]
+		switch {
+		case ch.gone || ch.obj.GetDeletionTimestamp() == nil:
+			delete(o.leaving, name)
+		case !known:
+			o.leaving[name] = c.h.now
+		}
 	}
-	if until := a.holder.Allowance(a.now()).Until; until > m.AsOf+m.TTL {
-		c.broke("TTL", "%s may draw until %v by its clock, %v after the report that its lease answers", a.name, until, until-m.AsOf)
-	}
-	a.lastSeq = m.Seq
 }
 
-// granted judges a lease that is put up to leave: the leader Lease was read after its run was met.
-func (c *checker) granted(o *operator, m *lease.Lease) {
-	if met, ok := o.met[m.Run]; ok && o.readAt < met && m.Seq == 1 {
-		c.broke("L7", "%s gives run %d its first lease; it was met at %v and the leader Lease read last at %v", o.name, m.Run, met, o.readAt)
+// rules judges that a process may decide at all: a higher epoch ends its own, and while the store is older
+// than the ledger nobody is let in.
+func (c *checker) rules(o *operator, b *books) {
+	epoch, _, _ := o.holds("")
+	if epoch != o.epoch {
+		o.epoch, o.tookOver = epoch, c.h.now
+	}
+	if epoch <= o.outranked && c.h.now > o.outrankedAt+passLimit {
+		c.broke("L7", "%s decides under epoch %d, and knows of %d since %v", o.name, epoch, o.outranked, o.outrankedAt)
+	}
+	if epoch <= c.h.store.rv || c.h.now > c.h.ahead+rolledBack {
+		return
+	}
+	for i := range b.s.Workloads {
+		if n, _ := b.fresh(i); n > 0 {
+			c.broke("L7", "%s lets pods of %s in, %v after the store was seen to have gone back", o.name, b.s.Workloads[i].Key, c.h.now-c.h.ahead)
+		}
+	}
+}
+
+// rolledBack is how long nothing is let in where the store went back in time.
+const rolledBack = 290 * time.Second
+
+// confirmed judges a write that lets pods in: the leader Lease was read after what it is written onto was
+// seen.
+func (c *checker) confirmed(o *operator, before, after *powerv1.GPUWorkload) {
+	known := map[types.UID]bool{}
+	for i := range before.Status.Reservations {
+		known[before.Status.Reservations[i].UID] = true
+	}
+	seen := o.versions[keyOf(before)]
+	for i := range after.Status.Reservations {
+		if r := &after.Status.Reservations[i]; !known[r.UID] && seen.version == before.ResourceVersion && o.readAt < seen.at {
+			c.broke("L7", "%s reserves watts for pod %s on a version that it saw at %v; it read the leader Lease last at %v", o.name, r.Name, seen.at, o.readAt)
+		}
 	}
 }
 
@@ -47,11 +79,16 @@ func (c *checker) sends(o *operator) {
 	}
 }
 
-// stamped looks that no GPUWorkload is left to an older leader once a new one decides.
+// stampIn is how long a takeover may take: a GPUWorkload made meanwhile may get an older epoch still.
+const stampIn = 20 * time.Second
+
+// stamped looks that no GPUWorkload is left to an older leader once a new one decides, and that this one
+// has the Lease's own number or a higher one.
 func (c *checker) stamped(o *operator) {
 	epoch, _, _ := o.holds("")
 	for _, obj := range c.h.store.objs[claims] {
-		if w := claimOf(obj); len(w.Status.Reservations) > 0 && uint64(w.Status.Epoch) < epoch {
+		w := claimOf(obj)
+		if w.Status.Epoch > 0 && uint64(w.Status.Epoch) < epoch && c.h.wall().Sub(w.CreationTimestamp.Time) > stampIn {
 			c.broke("L7", "%s decides under epoch %d, and GPUWorkload %s says %d", o.name, epoch, w.Name, w.Status.Epoch)
 			return
 		}

@@ -6,14 +6,17 @@ import (
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
 // written judges a write of an operator that the API server is about to accept.
 func (c *checker) written(o *operator, is, next client.Object) {
 	before, after := claimOf(is), claimOf(next)
 	if before == nil {
+		c.letGo(o, is, next)
 		return
 	}
+	c.stays(o, before, after)
 	epoch := after.Status.Epoch
 	if epoch == 0 {
 		return // not in the ledger yet: a finalizer
@@ -27,6 +30,7 @@ func (c *checker) written(o *operator, is, next client.Object) {
 	for i := range before.Status.Reservations {
 		c.kept(o, after, &before.Status.Reservations[i])
 	}
+	c.confirmed(o, before, after)
 	c.h.logReservations(o, before, after)
 }
 
@@ -35,6 +39,31 @@ func (h *history) logReservations(o *operator, before, after *powerv1.GPUWorkloa
 		return
 	}
 	h.logf("%s writes %d reservations of %s, epoch %d", o.name, len(after.Status.Reservations), after.Name, after.Status.Epoch)
+}
+
+// stays looks that no GPUWorkload goes whose pods hold watts (L9).
+func (c *checker) stays(o *operator, before, after *powerv1.GPUWorkload) {
+	if len(before.Finalizers) == 0 || len(after.Finalizers) > 0 {
+		return
+	}
+	for i := range after.Status.Reservations {
+		if g := c.h.kube.pods[string(after.Status.Reservations[i].UID)]; g != nil && !g.over {
+			c.broke("L9", "%s lets GPUWorkload %s go, and pod %s has not ended", o.name, after.Name, g.key.Name)
+		}
+	}
+}
+
+// letGo looks that no agent's pod goes while its process may act on a lease (L9).
+func (c *checker) letGo(o *operator, is, next client.Object) {
+	pod := podOf(is)
+	if pod == nil || len(is.GetFinalizers()) == 0 || len(next.GetFinalizers()) > 0 {
+		return
+	}
+	for _, a := range c.h.agents {
+		if a.pod.uid == pod.UID && a.holder.Allowance(a.now()).Mode == lease.Leased {
+			c.broke("L9", "%s lets pod %s go, and its process has a lease still", o.name, pod.Name)
+		}
+	}
 }
 
 // kept looks that a reservation stays until its pod has truly ended (L6), with all of its watts.
@@ -64,6 +93,9 @@ func (c *checker) opened(o *operator, pod *corev1.Pod) {
 		return
 	}
 	g.opened = true
+	if !o.open[string(pod.UID)] {
+		c.broke("L1", "%s opens the gate of pod %s, which it has not decided", o.name, pod.Name)
+	}
 	watts, admitted := gate.Admitted(pod)
 	if !admitted || float64(watts) < g.claim {
 		c.broke("L6", "%s opens the gate of pod %s with %d W written on it; it may draw %.0f W", o.name, pod.Name, watts, g.claim)

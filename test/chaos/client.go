@@ -97,7 +97,7 @@ func (c cached) write(ctx context.Context, o client.Object, edit func(is client.
 		return fmt.Errorf("%w: writing %T", errModel, o)
 	}
 	s := c.o.h.store
-	return c.o.call(ctx, func() (func(), error) {
+	return c.o.change(ctx, func() (func(), error) {
 		is := s.get(k, keyOf(o))
 		if is == nil {
 			return nil, notFound(k, o.GetName())
@@ -158,7 +158,7 @@ func (c cached) Delete(ctx context.Context, o client.Object, opts ...client.Dele
 	if d.Preconditions != nil && d.Preconditions.UID != nil {
 		uid = *d.Preconditions.UID
 	}
-	return c.o.call(ctx, func() (func(), error) { return nil, c.o.h.store.delete(k, keyOf(o), grace, uid) })
+	return c.o.change(ctx, func() (func(), error) { return nil, c.o.h.store.delete(k, keyOf(o), grace, uid) })
 }
 
 // Status is the status subresource.
@@ -176,7 +176,10 @@ type status struct {
 func (s status) Update(ctx context.Context, o client.Object, _ ...client.SubResourceUpdateOption) error {
 	return s.cached.write(ctx, o, func(is client.Object) (client.Object, error) {
 		k, _ := kindOf(is)
-		if o.GetResourceVersion() != "" && o.GetResourceVersion() != is.GetResourceVersion() || o.GetUID() != is.GetUID() {
+		if o.GetResourceVersion() == "" {
+			s.cached.o.h.check.broke("L6", "%s writes the status of %s whatever its version", s.cached.o.name, o.GetName())
+		}
+		if o.GetResourceVersion() != is.GetResourceVersion() || o.GetUID() != is.GetUID() {
 			return nil, conflict(k, is.GetName())
 		}
 		next := claimOf(is)
@@ -210,7 +213,7 @@ func (e eviction) Create(ctx context.Context, o, sub client.Object, _ ...client.
 		uid = *ev.DeleteOptions.Preconditions.UID
 	}
 	h := e.cached.o.h
-	return e.cached.o.call(ctx, func() (func(), error) {
+	return e.cached.o.change(ctx, func() (func(), error) {
 		h.logf("%s evicts pod %s", e.cached.o.name, o.GetName())
 		return nil, h.store.delete(pods, keyOf(o), int64(podGrace/time.Second), uid)
 	})

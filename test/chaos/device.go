@@ -34,6 +34,9 @@ type device struct {
 	faulty    bool // it misbehaved in this history
 	// order is when the write before arrives: those of one agent keep their order.
 	order time.Duration
+	// coming is what writes on their way to it would have it draw; wild that it breaks the assumptions.
+	coming []*float64
+	wild   bool
 }
 
 // watts is the true draw now.

@@ -40,7 +40,7 @@ var kindsOfActions = []struct {
 	{"deaf", 4}, {"dark", 4}, {"refuses", 2}, {"reboot", 2},
 	{"curtail", 7}, {"curtail-now", 1}, {"delete-cut", 2}, {"edit-cut", 1}, {"limit-down", 2}, {"limit-up", 2},
 	{"delete-work", 3}, {"delete-pod", 4}, {"force-delete-pod", 2}, {"more-pods", 6}, {"edit-work", 2}, {"stray", 1},
-	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1},
+	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1},
 }
 
 // plan draws what is done, and when.
@@ -164,6 +164,13 @@ func init() {
 		"reshard":           (*history).reshard,
 		"delete-pool":       (*history).deletePool,
 		"cordon":            (*history).cordon,
+		"go-back":           (*history).goBack,
+		"babble": func(h *history, a *action) {
+			if p, ok := nth(h.agents, a.who); ok {
+				h.logf("%s talks nonsense for %.0f s", p.name, a.length.Seconds())
+				p.babbles, h.babbled = h.now+a.length, true
+			}
+		},
 	}
 	addMachineActs()
 	addSiteActs()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/counterweight-dev/counterweight/internal/gate"
@@ -31,6 +32,7 @@ type history struct {
 	agents    []*agent
 	groups    int
 	gangs     map[string]bool
+	minders   map[types.UID]string // the key of each agent
 	cuts      [2][maxGroups]cut
 	byAddr    map[string]*device
 	devices   []*device
@@ -38,6 +40,9 @@ type history struct {
 	nodes     []*node
 	kube      *kube
 	check     *checker
+	// ahead is when an agent met an epoch of a store that went back since; babbled that one talked nonsense.
+	ahead   time.Duration
+	babbled bool
 	// pausing is for how long a process is paused the next time it sends.
 	pausing [2]time.Duration
 }
@@ -91,7 +96,7 @@ func play(c config, tracing bool) Outcome {
 }
 
 func playOnce(c config, tracing bool) (out Outcome) {
-	h := &history{cfg: c, table: builtin, byAddr: map[string]*device{}, gangs: map[string]bool{}}
+	h := &history{cfg: c, table: builtin, byAddr: map[string]*device{}, gangs: map[string]bool{}, minders: map[types.UID]string{}}
 	h.rng = rand.New(rand.NewPCG(c.seed^0x9e3779b97f4a7c15, uint64(c.number)))
 	h.tracing = tracing
 	h.store, h.check = newStore(h), newChecker(h)
@@ -177,6 +182,11 @@ func (h *history) pause(p *process, d time.Duration) {
 		return
 	}
 	h.logf("%s is paused for %.1f s", p.name, d.Seconds())
+	for _, a := range h.agents {
+		if &a.process == p {
+			a.over = h.now + d // it starts anew when it goes on
+		}
+	}
 	p.paused = true
 	h.after(d, func() {
 		if p.paused {

@@ -59,7 +59,7 @@ func (c *checker) handingOver() bool {
 // judgeEnd judges what a history has come to, some time after everything was mended.
 func (c *checker) judgeEnd() {
 	h := c.h
-	if !h.cfg.live || c.violation != nil || h.now-h.cfg.calm < quietFor {
+	if h.ahead > 0 || h.babbled || !h.cfg.live || c.violation != nil || h.now-h.cfg.calm < quietFor {
 		return
 	}
 	for _, d := range h.devices {

@@ -1,5 +1,7 @@
 package chaos
 
+import "slices"
+
 // Mutant is one defect: a replacement of text that is in its file exactly once.
 type Mutant struct {
 	Name     string
@@ -9,7 +11,10 @@ type Mutant struct {
 }
 
 // Mutants are the defects that chaos must catch, each by itself.
-var Mutants = []Mutant{
+var Mutants = slices.Concat(namedMutants, leaseMutants, fitMutants, powerMutants, operatorMutants)
+
+// namedMutants are those that anybody would think of first.
+var namedMutants = []Mutant{
 	{
 		"sent-lease-frees-hold", "L2", "internal/lease/issuer.go",
 		"	i.seq++\n	i.sent = append(i.sent, sent{", "	i.seq++\n	i.report.Bound, i.report.LeaseWatts, i.sent = min(i.report.Bound, watts), 0, nil\n	i.sent = append(i.sent, sent{",

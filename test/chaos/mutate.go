@@ -66,7 +66,7 @@ func hunt(ctx context.Context, root, work string, m Mutant, seed uint64, histori
 		return c, err
 	}
 	binary := filepath.Join(work, m.Name)
-	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, "./test/chaos/cmd")
+	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-ldflags=-s -w", "-o", binary, "./test/chaos/cmd")
 	build.Dir = root
 	if text, err := build.CombinedOutput(); err != nil {
 		return c, fmt.Errorf("does not compile: %w\n%s", err, text)

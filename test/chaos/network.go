@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/counterweight-dev/counterweight/controllers"
 	"github.com/counterweight-dev/counterweight/internal/lease"
 	"github.com/counterweight-dev/counterweight/internal/link"
@@ -14,6 +16,7 @@ import (
 // outbox holds the newest Hello and the newest Lease that have yet to leave, as link.Outbox does.
 type stream struct {
 	o       *operator
+	agent   string          // its key
 	ctx     context.Context //nolint:containedctx // it ends the stream, as in the real one
 	options link.Options
 	conn    *conn
@@ -45,7 +48,7 @@ const (
 
 // attach opens a stream for the real site controller.
 func (o *operator) attach(ctx context.Context, options link.Options) controllers.Outbox {
-	s := &stream{o: o, ctx: ctx, options: options, wait: firstRetry}
+	s := &stream{o: o, ctx: ctx, options: options, wait: firstRetry, agent: o.h.minders[types.UID(options.PodUID)]}
 	o.streams = append(o.streams, s)
 	o.h.after(o.h.between(time.Millisecond, 20*time.Millisecond), s.dial)
 	return s
@@ -59,7 +62,7 @@ func (s *stream) PutHello(m lease.Hello) {
 
 // PutLease lets m leave next, after a Hello that is waiting.
 func (s *stream) PutLease(m lease.Lease) {
-	s.o.h.check.granted(s.o, &m)
+	s.o.h.check.granted(s.o, s.agent, &m)
 	s.lease = &m
 	s.flush()
 }
@@ -209,7 +212,7 @@ func (c *conn) send(m order) {
 	h.at(c.toAgent, func() { c.arrive(m) })
 	if h.chance(h.cfg.late) {
 		// A copy that waits in some buffer.
-		h.at(c.toAgent+h.between(0, 40*time.Second), func() { c.a.do(func() { c.a.take(m) }) })
+		h.at(c.toAgent+h.between(0, 40*time.Second), func() { c.stray(m) })
 	}
 }
 
@@ -218,11 +221,18 @@ func (c *conn) arrive(m order) {
 	h := c.s.o.h
 	if h.now < h.cuts[c.s.o.slot][c.a.pod.group].orders || c.closed {
 		if h.chance(0.5) {
-			h.after(h.between(time.Second, 40*time.Second), func() { c.a.do(func() { c.a.take(m) }) })
+			h.after(h.between(time.Second, 40*time.Second), func() { c.stray(m) })
 		}
 		return
 	}
 	c.a.do(func() { c.a.take(m) })
+}
+
+// stray is an order that comes late, to whatever process is in the pod by then.
+func (c *conn) stray(m order) {
+	if a := c.a.pod.process; a != nil {
+		a.do(func() { a.take(m) })
+	}
 }
 
 // report carries an agent's report to the operator.
@@ -249,11 +259,13 @@ func (c *conn) report(r lease.Report) {
 func (c *conn) hear(r lease.Report) {
 	if c.s.ctx.Err() != nil {
 		c.close()
+		if c.s.o.h.chance(0.5) {
+			c.s.options.OnReport(r) // it was being handed over as its stream ended
+		}
 		return
 	}
 	c.heard, c.s.wait = c.s.o.h.now, firstRetry
-	if _, met := c.s.o.met[r.Run]; !met {
-		c.s.o.met[r.Run] = c.s.o.h.now
-	}
+	c.s.o.h.check.heard(c.s.o, c.a, &r)
 	c.s.options.OnReport(r)
+	c.s.o.h.check.counted(c.s.o, c.s.agent)
 }

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -132,6 +133,16 @@ func (p *pool) scale() {
 	}
 }
 
+// poolOf is the pool of an agent.
+func (h *history) poolOf(key string) *pool {
+	for _, p := range h.pools {
+		if strings.HasPrefix(key, namespace+"/"+p.config.name+"-") {
+			return p
+		}
+	}
+	return nil
+}
+
 func (p *pool) wants(ordinal int) bool {
 	return !p.gone && p.exists && ordinal < (len(p.devices)+p.per-1)/p.per
 }
@@ -162,6 +173,7 @@ func (p *pool) makePod(ordinal int) {
 	p.slots[ordinal] = a
 	h.store.create(pod)
 	a.uid = pod.UID
+	h.minders[a.uid] = namespace + "/" + a.name
 	h.after(h.between(50*time.Millisecond, 400*time.Millisecond), a.bind)
 }
 

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/counterweight-dev/counterweight/controllers"
 	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/power"
 )
 
 // passLimit is the manager's reconciliation timeout.
@@ -44,12 +46,24 @@ type operator struct {
 	seen    resourcelock.LeaderElectionRecord
 	seenAt  time.Time
 	leads   bool
-	// For the checker's books: when each run was first met, when the last read of the leader Lease that
+	// For the checker's books: when the last read of the leader Lease that
 	// named this process was begun, and when its last renewal was.
-	met     map[lease.Run]time.Duration
 	readAt  time.Duration
 	renewed time.Duration
 	lives   int
+	// accounts are what its ledger must count, by agent; rises what its leases rose by lately.
+	accounts map[string]*account
+	rises    []rise
+	// open are the pods whose gates its newest decision opens; tookOver is when it decided first under epoch.
+	open     map[string]bool
+	epoch    uint64
+	tookOver time.Duration
+	// outranked is the highest epoch that an agent has shown it, and since when.
+	outranked   uint64
+	outrankedAt time.Duration
+	// leaving is since when it has seen an agent's pod deleted; versions when it saw each GPUWorkload's newest.
+	leaving  map[string]time.Duration
+	versions map[types.NamespacedName]sighting
 }
 
 type noEvents struct{}
@@ -61,7 +75,8 @@ func (h *history) boot(slot int) *operator {
 	h.lives++
 	o := &operator{h: h, slot: slot, lives: h.lives, offset: h.cfg.offsets[slot]}
 	o.name = fmt.Sprintf("op%d.%d", slot, h.lives)
-	o.cache, o.met = &cache{o: o}, map[lease.Run]time.Duration{}
+	o.cache, o.accounts = &cache{o: o}, map[string]*account{}
+	o.leaving, o.versions = map[string]time.Duration{}, map[types.NamespacedName]sighting{}
 	h.operators[slot] = o
 	o.cache.fillFrom(0)
 	if h.chance(0.3) && h.now > 0 {
@@ -75,6 +90,7 @@ func (h *history) boot(slot int) *operator {
 		Client: cached{o: o}, Live: live{o: o}, Table: h.table, Clock: o.clock,
 		Leases: locks{o: o}, Namespace: "cw", Identity: o.name,
 		Depose: o.depose, Wake: o.wakeUp, Attach: o.attach, Timeout: h.within, Events: noEvents{},
+		Decided: func(s power.Site, p power.Plan, read bool) { h.check.decided(o, &s, &p, read) },
 	})
 	o.agents = &controllers.AgentPodReconciler{Client: cached{o: o}, Clock: o.clock, Heartbeat: o.site.Heartbeat}
 	o.handler = o.site.PodHandler()

@@ -13,6 +13,8 @@ var (
 	errVersion = errors.New("the object has been modified")
 	errRefused = errors.New("connection refused")
 	errReset   = errors.New("connection reset by peer")
+
+	errNotFresh = errors.New("the last renewal is too old to write anything")
 )
 
 // server is the API server's health. While it hangs, requests wait in it; some take effect when it goes on,
@@ -89,6 +91,16 @@ func (o *operator) call(ctx context.Context, exec func() (then func(), err error
 		after()
 	}
 	return result
+}
+
+// change sends a request that changes something: only while the last renewal is young enough, as the
+// manager's client is set up to (L7).
+func (o *operator) change(ctx context.Context, exec func() (then func(), err error)) error {
+	if !o.leader.Fresh() {
+		return errNotFresh
+	}
+	o.h.check.sends(o)
+	return o.call(ctx, exec)
 }
 
 // serve runs a request, at once or once the server has stopped hanging.

@@ -1,0 +1,268 @@
+package chaos
+
+import (
+	"time"
+
+	"github.com/counterweight-dev/counterweight/controllers"
+	"github.com/counterweight-dev/counterweight/internal/lease"
+)
+
+// The protocol of leases (L2, L3, L7) by books of the checker's own: what an agent must make of each
+// message, and what a ledger must count for it.
+
+// mind is what an agent has been told, as the protocol is written down.
+type mind struct {
+	epoch      lease.Epoch
+	generation uint64
+	seq        uint64
+	leased     bool
+	watts      lease.Watts
+	until      time.Duration
+}
+
+// greeted judges what an agent made of a Hello.
+func (c *checker) greeted(a *agent, m *lease.Hello, err error) {
+	is := &a.mind
+	take := m.Run == a.run && m.Epoch >= is.epoch && m.Epoch > 0
+	switch {
+	case take != (err == nil):
+		c.broke("L7", "%s meets a Hello of epoch %d to run %d after epoch %d, and answers %v", a.name, m.Epoch, m.Run, is.epoch, err)
+	case !take:
+	case m.Epoch > is.epoch:
+		is.epoch, is.seq, is.generation = m.Epoch, 0, m.Generation
+	default:
+		is.generation = max(is.generation, m.Generation)
+	}
+	if got := a.holder.Generation(); got != is.generation {
+		c.broke("L9", "%s minds assignment %d of epoch %d after %d", a.name, got, is.epoch, is.generation)
+	}
+}
+
+// leased judges what an agent made of a lease.
+func (c *checker) leased(a *agent, m *lease.Lease, err error) {
+	is, now := &a.mind, a.now()
+	rule, why := "", ""
+	switch {
+	case m.Run != a.run:
+		rule, why = "L2", "given to another run"
+	case m.Epoch != is.epoch:
+		rule, why = "L7", "of another epoch than the last Hello's"
+	case m.Seq <= is.seq:
+		rule, why = "L2", "no newer than the last"
+	case m.AsOf > now:
+		rule, why = "TTL", "of a time to come"
+	}
+	switch {
+	case rule != "" && err == nil:
+		c.broke(rule, "%s takes lease %d of epoch %d to run %d, which is %s", a.name, m.Seq, m.Epoch, m.Run, why)
+	case rule == "" && err != nil:
+		c.broke("L2", "%s refuses lease %d of epoch %d after %d: %v", a.name, m.Seq, m.Epoch, is.seq, err)
+	case rule == "":
+		is.seq, is.leased, is.watts, is.until = m.Seq, true, m.Watts, m.AsOf+m.TTL
+	}
+}
+
+// allowed judges what an agent may do now, by its Holder.
+func (c *checker) allowed(a *agent) {
+	is, now := &a.mind, a.now()
+	got, want := a.holder.Allowance(now), lease.Floor
+	switch {
+	case is.leased && now < is.until:
+		want = lease.Leased
+	case !is.leased && now < lease.Grace:
+		want = lease.Untouched
+	}
+	if got.Mode != want || want == lease.Leased && (got.Watts != is.watts || got.Until != is.until) {
+		c.broke("TTL", "%s may do %+v at %v by its clock; its lease is %d W until %v", a.name, got, now, is.watts, is.until)
+	}
+}
+
+// told judges the part of a report that is about leases.
+func (c *checker) told(a *agent, r *lease.Report) {
+	is, watts := &a.mind, lease.Watts(0)
+	if is.leased && r.AsOf < is.until {
+		watts = is.watts
+	}
+	if r.Epoch != is.epoch || r.Run != a.run || r.Seq != is.seq || r.LeaseWatts != watts || r.AsOf != a.now() || r.Generation > is.generation {
+		c.broke("L2", "%s reports epoch %d, lease %d of %d W; it is epoch %d, lease %d of %d W", a.name, r.Epoch, r.Seq, r.LeaseWatts, is.epoch, is.seq, watts)
+	}
+}
+
+// account is what one leader's ledger must count for one agent.
+type account struct {
+	epoch   lease.Epoch
+	run     lease.Run
+	met     time.Duration // when the run was first
+	heard   bool
+	at      time.Duration // when
+	report  lease.Report
+	sent    []lease.Lease
+	carried lease.Watts
+	capped  bool
+	// nonsense: its reports do not count until it has talked sense for a while, since sane.
+	nonsense bool
+	sane     time.Duration
+}
+
+// parole is how long an agent that talked nonsense must talk sense.
+const parole = 60 * time.Second
+
+// hold is the least that must be counted (L2). A run that follows another is capped by what that was
+// counted at, unless more was measured or leased (L3).
+func (k *account) hold() lease.Watts {
+	if !k.heard {
+		return k.carried
+	}
+	hold := k.report.Bound
+	if k.capped {
+		hold = min(hold, max(k.carried, k.report.Draw))
+	}
+	if k.nonsense {
+		hold = max(hold, k.report.Rated)
+	}
+	hold = max(hold, k.report.LeaseWatts)
+	for i := range k.sent {
+		hold = max(hold, k.sent[i].Watts)
+	}
+	return hold
+}
+
+// take enters a report as it reached the ledger.
+func (k *account) take(now time.Duration, r *lease.Report) {
+	if r.Epoch > k.epoch {
+		return
+	}
+	if r.Run != k.run {
+		if k.heard {
+			k.carried, k.capped = k.hold(), true
+		}
+		k.run, k.met, k.heard, k.sent, k.report, k.nonsense = r.Run, now, false, nil, lease.Report{}, false
+	}
+	if k.distrusts(now, r) {
+		return
+	}
+	if r.Epoch < k.epoch || k.heard && (r.AsOf < k.report.AsOf || r.Seq < k.report.Seq) {
+		return
+	}
+	k.heard, k.at, k.report = true, now, *r
+	kept := k.sent[:0]
+	for i := range k.sent {
+		if k.sent[i].Seq >= r.Seq {
+			kept = append(kept, k.sent[i])
+		}
+	}
+	k.sent = kept
+}
+
+// distrusts tells whether a report does not count for want of sense.
+func (k *account) distrusts(now time.Duration, r *lease.Report) bool {
+	switch {
+	case r.Draw > r.Rated:
+		k.nonsense, k.sane = true, 0
+	case k.nonsense && k.sane == 0:
+		k.sane = now
+	case k.nonsense && now-k.sane >= parole && r.Epoch == k.epoch:
+		k.nonsense, k.report.AsOf, k.report.Seq = false, 0, 0
+	}
+	return k.nonsense
+}
+
+// account is the one of an agent in the ledger that a process leads now.
+func (o *operator) account(key string) *account {
+	epoch, _, _ := o.holds(key)
+	k := o.accounts[key]
+	if k == nil || uint64(k.epoch) != epoch {
+		k = &account{epoch: lease.Epoch(epoch)}
+		o.accounts[key] = k
+	}
+	return k
+}
+
+// heard enters a report that is about to reach a ledger.
+func (c *checker) heard(o *operator, a *agent, r *lease.Report) {
+	k := o.account(namespace + "/" + a.pod.name)
+	k.take(c.h.now, r)
+	if r.Epoch > k.epoch && uint64(r.Epoch) > o.outranked {
+		o.outranked, o.outrankedAt = uint64(r.Epoch), c.h.now
+	}
+}
+
+// counted judges what a ledger counts for an agent after it was told something.
+func (c *checker) counted(o *operator, key string) {
+	_, hold, ok := o.holds(key)
+	k := o.account(key)
+	switch want := k.hold(); {
+	case !ok:
+		delete(o.accounts, key) // its slot is gone
+	case hold < want:
+		c.broke("L2", "the ledger of %s (epoch %d) counts %d W for %s and must count %d W: bound %d W, lease in force %d W, %d on their way, %d W before its run",
+			o.name, k.epoch, hold, key, want, k.report.Bound, k.report.LeaseWatts, len(k.sent), k.carried)
+	}
+}
+
+// granted judges a lease that is put up to leave: it answers the newest report that counts, and the leader
+// Lease was read after its run was met (L7).
+func (c *checker) granted(o *operator, key string, m *lease.Lease) {
+	k := o.accounts[key]
+	switch {
+	case k == nil || !k.heard || k.epoch != m.Epoch || k.run != m.Run:
+		c.broke("L7", "%s gives %s a lease of epoch %d to run %d, of which it has heard nothing", o.name, key, m.Epoch, m.Run)
+		return
+	case m.Seq == 1 && o.readAt < k.met:
+		c.broke("L7", "%s gives run %d its first lease; it was met at %v and the leader Lease read last at %v", o.name, m.Run, k.met, o.readAt)
+	case m.AsOf > k.report.AsOf:
+		c.broke("TTL", "%s gives %s a lease as of %v, and it was heard at %v last", o.name, key, m.AsOf, k.report.AsOf)
+	case len(k.sent) > 0 && m.Seq <= k.sent[len(k.sent)-1].Seq || m.Seq <= k.report.Seq:
+		c.broke("L2", "%s gives %s lease %d once more", o.name, key, m.Seq)
+	}
+	if k.nonsense {
+		c.broke("L2", "%s gives %s a lease, and it talks nonsense", o.name, key)
+	}
+	if at, ok := o.leaving[key]; ok && c.h.now > at+leaveIn {
+		c.broke("L9", "%s gives %s a lease, whose pod is being deleted since %v", o.name, key, at)
+	}
+	if m.Watts > k.carried {
+		k.capped = false
+	}
+	c.rose(o, key, m.Watts-k.hold())
+	k.sent = append(k.sent, *m)
+}
+
+// leaveIn is how long a leader may go on with what it read before an agent's pod was deleted: as long as it
+// may lead without a word from the API server.
+const leaveIn = controllers.LeaseDuration
+
+// rise is by how much leases under a budget rose at one time.
+type rise struct {
+	at     time.Duration
+	budget int
+	by     lease.Watts
+}
+
+// rose looks that leases rise as a ramp and not as a step: within a second by a tenth of a budget's limit, or
+// a quarter of what one agent can draw (liveness j). Twice that is a breach here.
+func (c *checker) rose(o *operator, key string, by lease.Watts) {
+	for len(o.rises) > 0 && o.rises[0].at <= c.h.now-time.Second {
+		o.rises = o.rises[1:]
+	}
+	pool := c.h.poolOf(key)
+	if by <= 0 || pool == nil {
+		return
+	}
+	o.rises = append(o.rises, rise{c.h.now, pool.config.budget, by})
+	for _, i := range c.up[pool.config.budget] {
+		sum := lease.Watts(0)
+		for _, r := range o.rises {
+			if c.h.cfg.under(r.budget, i) {
+				sum += r.by
+			}
+		}
+		step := lease.Watts(0)
+		for _, k := range o.accounts {
+			step = max(step, k.report.Rated/4)
+		}
+		if most := 2 * max(step, lease.Watts(c.limit[i]/10)); sum > most && !c.excused[i] {
+			c.broke("PACE", "%s raises leases under budget %s by %d W within a second", o.name, c.h.cfg.budgets[i].name, sum)
+		}
+	}
+}

@@ -1,0 +1,376 @@
+package chaos
+
+import (
+	"slices"
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/power"
+)
+
+// A decision is judged by the facts that it was made from: what it promises must be free there (L1), and
+// what it leaves must be left for a reason.
+
+// decided judges one decision, before anything of it is done; read tells that its facts are of now.
+func (c *checker) decided(o *operator, s *power.Site, p *power.Plan, read bool) {
+	b := newBooks(s, p)
+	c.rules(o, b)
+	o.opens(b)
+	for i := range s.Budgets {
+		c.judgeRoom(o, b, i, read)
+		c.judgeSheds(o, b, i)
+	}
+	for i := range p.Leases {
+		c.judgeLease(o, b, &p.Leases[i], read)
+	}
+	for i := range s.Workloads {
+		c.judgePods(o, b, &s.Workloads[i])
+		if read {
+			c.judgeGang(o, b, i)
+			c.judgeAhead(o, b, i)
+		}
+	}
+	c.judgeQueue(o, b)
+	c.judgeEvictions(o, b)
+	if read {
+		c.judgeFacts(o, b)
+	}
+}
+
+// opens notes whose gates a decision opens.
+func (o *operator) opens(b *books) {
+	o.open = map[string]bool{}
+	for uid, pod := range b.kept {
+		if pod.Open {
+			o.open[uid] = true
+		}
+	}
+}
+
+// judgeRoom: what a plan raises or lets in is free in the ledger, and what was raised for pods that wait
+// is theirs (L1).
+func (c *checker) judgeRoom(o *operator, b *books, i int, read bool) {
+	added := b.added[i]
+	if !read {
+		added = 0 // nothing is let in by what was read long ago
+	}
+	if added+b.raised[i] == 0 {
+		return
+	}
+	name := b.s.Budgets[i].Name
+	if why := b.s.Budgets[i].Halted; why != "" && added > 0 {
+		c.broke("L1-PLAN", "%s lets %v in on budget %s, where nothing may be: %s", o.name, added, name, why)
+	}
+	if sum := b.used(i) + added + b.raised[i]; sum > b.limit[i] {
+		c.broke("L1-PLAN", "%s raises leases by %v and lets %v in on budget %s: then base %v, unfound %v, holds %v and pods %v are over its %v",
+			o.name, b.raised[i], added, name, b.base[i], b.unfound[i], b.held[i]+b.raised[i], b.reserved[i]+added, b.limit[i])
+	}
+	if demand := b.p.Budgets[i].Demand; b.raised[i] > 0 && demand > 0 && b.used(i)+added+b.raised[i]+demand > b.limit[i] {
+		c.broke("L1-PLAN", "%s raises leases by %v on budget %s, and %v wait there", o.name, b.raised[i], name, demand)
+	}
+}
+
+// judgeSheds: where the ledger is over its limit, or pods wait, leases go down until it is not, or to
+// what can't be shed.
+func (c *checker) judgeSheds(o *operator, b *books, i int) {
+	left := b.planned[i] - b.base[i] - b.unfoundNow[i] - b.reserved[i] - b.added[i] - b.unleased[i]
+	if most := max(left, b.floors[i]) + b.grain; b.leased[i] > most {
+		c.broke("SHED", "%s leaves leases of %v on budget %s, where %v are left for them", o.name, b.leased[i], b.s.Budgets[i].Name, most)
+	}
+	left -= b.p.Budgets[i].Demand
+	if b.p.Budgets[i].Demand == 0 && b.idle() {
+		left -= b.s.Budgets[i].Headroom
+	}
+	if most := max(left, b.floors[i]) + b.grain; b.aimed[i] > most {
+		c.broke("SHED", "%s aims at leases of %v on budget %s, where pods that wait leave %v", o.name, b.aimed[i], b.s.Budgets[i].Name, most)
+	}
+}
+
+// idle tells whether no pod has come for a while: then the headroom is refilled.
+func (b *books) idle() bool {
+	for i := range b.s.Workloads {
+		for n := range b.s.Workloads[i].Pods {
+			if pod := &b.s.Workloads[i].Pods[n]; pod.Phase == power.Gated || b.s.Now.Sub(pod.Created) < headroomRest {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// headroomRest is how long no pod may have come.
+const headroomRest = 30 * time.Second
+
+// judgeLease: no lease outlasts its budget's time or the next fall of a limit, and none aims lower than
+// the ledger makes it.
+func (c *checker) judgeLease(o *operator, b *books, l *power.LeasePlan, read bool) {
+	a := b.agents[l.Agent]
+	if a == nil || !a.Heard {
+		c.broke("L3", "%s has a lease for %s, which it does not hear", o.name, l.Agent)
+		return
+	}
+	tight := false
+	for _, i := range b.chain(a.Budget) {
+		if most := b.s.Budgets[i].LeaseTTL; l.TTL > most && most > 0 {
+			c.broke("TTL", "%s leases %v to %s; budget %s says %v", o.name, l.TTL, l.Agent, b.s.Budgets[i].Name, most)
+		}
+		if fall, ok := b.fall(i); ok && l.TTL > max(time.Second, fall-b.settle[i]-shedSlack) {
+			c.broke("TTL", "%s leases %v to %s; budget %s falls in %v", o.name, l.TTL, l.Agent, b.s.Budgets[i].Name, fall)
+		}
+		tight = tight || b.full(i)
+	}
+	pool := b.pools[a.Pool]
+	if most := top(a); read && !tight && l.Target < most && (pool == nil || !pool.Leaving) {
+		c.broke("STRANDED", "%s aims at %v for %s, which could use %v, and no budget above is full", o.name, l.Target, l.Agent, most)
+	}
+}
+
+// full tells whether leases use what a budget leaves, short of what is kept for the next pods.
+func (b *books) full(i int) bool {
+	left := b.planned[i] - b.base[i] - b.unfoundNow[i] - b.reserved[i] - b.added[i] - b.unleased[i] - b.p.Budgets[i].Demand - b.s.Budgets[i].Headroom
+	for n := range b.s.Workloads {
+		left -= b.s.Workloads[n].Standby
+	}
+	return b.aimed[i] >= left
+}
+
+func top(a *power.Agent) power.Watts {
+	if len(a.Curve) == 0 {
+		return a.Floor
+	}
+	return max(a.Floor, a.Curve[len(a.Curve)-1].Watts)
+}
+
+// fall is in how long a budget's limit falls below what is planned with.
+func (b *books) fall(i int) (in time.Duration, ok bool) {
+	for c := range b.s.Budgets[i].Cuts {
+		at := b.s.Budgets[i].Cuts[c].Start
+		if at.After(b.s.Now) && b.limitAt(i, at) < b.planned[i] && (!ok || at.Sub(b.s.Now) < in) {
+			in, ok = at.Sub(b.s.Now), true
+		}
+	}
+	return in, ok
+}
+
+// judgePods: whoever holds watts keeps them, all of them, and only pods that wait are let in (L6).
+func (c *checker) judgePods(o *operator, b *books, w *power.Workload) {
+	for n := range w.Pods {
+		pod := &w.Pods[n]
+		kept := b.kept[pod.UID]
+		switch {
+		case pod.Phase == power.Gated:
+			if kept != nil && (!kept.New || kept.Watts < pod.Watts || w.Halted != "") {
+				c.broke("L6-PLAN", "%s lets pod %s in with %v of %v: %s", o.name, pod.Name, kept.Watts, pod.Watts, w.Halted)
+			}
+		case pod.Phase == power.Releasing:
+		case kept == nil:
+			c.broke("L6-PLAN", "%s plans without pod %s, which holds %v", o.name, pod.Name, pod.Watts)
+		case kept.New || kept.Watts < pod.Watts || kept.Budget != pod.Budget:
+			c.broke("L6-PLAN", "%s makes of the %v of pod %s on %s %v on %s", o.name, pod.Watts, pod.Name, pod.Budget, kept.Watts, kept.Budget)
+		case kept.Open && pod.Phase == power.Reserved:
+			for _, i := range b.where(pod) {
+				if b.used(i) > b.limit[i] {
+					c.broke("L1-PLAN", "%s opens the gate of pod %s, and budget %s is over its limit", o.name, pod.Name, b.s.Budgets[i].Name)
+				}
+			}
+		}
+	}
+}
+
+// fresh are the pods that a plan lets in of the i-th workload, and what they draw.
+func (b *books) fresh(i int) (pods int, watts power.Watts) {
+	for n := range b.p.Workloads[i].Pods {
+		if p := &b.p.Workloads[i].Pods[n]; p.New {
+			pods, watts = pods+1, watts+p.Watts
+		}
+	}
+	return pods, watts
+}
+
+// judgeGang: a gang starts whole or not at all.
+func (c *checker) judgeGang(o *operator, b *books, i int) {
+	w := &b.s.Workloads[i]
+	if n, _ := b.fresh(i); n > 0 && n < w.MinPods && active(w) == 0 {
+		c.broke("GANG", "%s lets %d pods of gang %s in, minPods %d", o.name, n, w.Key, w.MinPods)
+	}
+}
+
+// judgeAhead: what must not be interrupted fits every curtailment that is known (liveness e).
+func (c *checker) judgeAhead(o *operator, b *books, i int) {
+	w := &b.s.Workloads[i]
+	for n := range b.p.Workloads[i].Pods {
+		pod := &b.p.Workloads[i].Pods[n]
+		if !pod.New {
+			continue
+		}
+		for _, at := range b.reach(pod.Budget) {
+			if w.Interruptible && b.s.Budgets[at].Evict {
+				continue
+			}
+			firm := b.base[at] + b.reserved[at] + max(0, b.floors[at]+b.unleased[at]-b.lone[at]) + pod.Watts
+			if low := b.least(at, 24*time.Hour); firm > low {
+				c.broke("AHEAD", "%s lets pod %s in on budget %s: base %v, pods %v, mining that can't be shed %v, and %v are left in a curtailment",
+					o.name, pod.Name, b.s.Budgets[at].Name, b.base[at], b.reserved[at]+pod.Watts, b.floors[at]+b.unleased[at], low)
+			}
+		}
+	}
+}
+
+// before tells whether workload a outranks workload b: by priority, age and name.
+func before(a, b *power.Workload) bool {
+	switch {
+	case a.Priority != b.Priority:
+		return a.Priority > b.Priority
+	case !a.Created.Equal(b.Created):
+		return a.Created.Before(b.Created)
+	}
+	return a.Key < b.Key
+}
+
+// next is what the first pods of a workload that wait for miners need: the whole gang where it must start.
+func (b *books) next(i int) power.Watts {
+	w, p := &b.s.Workloads[i], &b.p.Workloads[i]
+	if p.Reason != power.WaitingForMiners {
+		return 0
+	}
+	var least power.Watts
+	for n := range w.Pods {
+		if pod := &w.Pods[n]; pod.Phase == power.Gated && b.kept[pod.UID] == nil && (least == 0 || pod.Watts < least) {
+			least = pod.Watts
+		}
+	}
+	if n, _ := b.fresh(i); active(w)+n == 0 {
+		least *= power.Watts(max(1, w.MinPods))
+	}
+	return least
+}
+
+// judgeQueue: what waits for miners is what miners make room for, and nobody later takes it.
+func (c *checker) judgeQueue(o *operator, b *books) {
+	var gated power.Watts
+	for i := range b.s.Workloads {
+		for n := range b.s.Workloads[i].Pods {
+			if pod := &b.s.Workloads[i].Pods[n]; pod.Phase == power.Gated && b.kept[pod.UID] == nil {
+				gated += pod.Watts
+			}
+		}
+	}
+	most := power.Watts(0)
+	for i := range b.p.Budgets {
+		most = max(most, b.p.Budgets[i].Demand)
+		if b.p.Budgets[i].Demand > gated {
+			c.broke("QUEUE", "%s keeps %v on budget %s for pods that wait, and they need %v", o.name, b.p.Budgets[i].Demand, b.p.Budgets[i].Name, gated)
+		}
+	}
+	for i := range b.s.Workloads {
+		if need := b.next(i); need > most {
+			c.broke("QUEUE", "%s keeps %v for pods of %s, which wait for miners and need %v", o.name, most, b.s.Workloads[i].Key, need)
+		}
+	}
+	if len(b.s.Budgets) == 1 {
+		c.judgeRanks(o, b)
+	}
+}
+
+// judgeRanks: at a single budget nobody takes watts that somebody of higher rank waits for.
+func (c *checker) judgeRanks(o *operator, b *books) {
+	for i := range b.s.Workloads {
+		own, _ := b.fresh(i)
+		if own == 0 {
+			continue
+		}
+		sum := b.used(0)
+		for n := range b.s.Workloads {
+			_, in := b.fresh(n)
+			switch {
+			case n == i:
+				sum += in
+			case before(&b.s.Workloads[n], &b.s.Workloads[i]):
+				sum += in + b.next(n)
+			}
+		}
+		if sum > b.limit[0] {
+			c.broke("QUEUE", "%s lets %d pods of %s in, and workloads of higher rank wait for those watts", o.name, own, b.s.Workloads[i].Key)
+		}
+	}
+}
+
+// evictSlack is how much longer than its grace an eviction may take.
+const evictSlack = 10 * time.Second
+
+// judgeEvictions: only what may be is evicted, only where firm load alone is over a limit in force or about
+// to be, the lowest in rank first; and then somebody is.
+func (c *checker) judgeEvictions(o *operator, b *books) {
+	leaving, notice := map[string]bool{}, evictSlack
+	for i := range b.p.Evictions {
+		leaving[b.p.Evictions[i].UID] = true
+	}
+	b.evictable(func(_ *power.Workload, pod *power.Pod) { notice = max(notice, pod.Grace+evictSlack) })
+	short := make([]power.Watts, len(b.s.Budgets))
+	for i := range short {
+		if b.s.Budgets[i].Evict {
+			short[i] = b.base[i] + b.reserved[i] + b.added[i] + max(0, b.floors[i]+b.unleased[i]-b.silent[i]-b.lone[i]) - b.least(i, notice)
+		}
+	}
+	b.evictable(func(w *power.Workload, pod *power.Pod) {
+		if !leaving[pod.UID] {
+			return
+		}
+		delete(leaving, pod.UID)
+		needed := slices.ContainsFunc(b.where(pod), func(i int) bool { return short[i] > 0 })
+		if !needed {
+			c.broke("EVICT", "%s evicts pod %s, and firm load is under every limit above it", o.name, pod.Name)
+		}
+	})
+	for i := range b.p.Evictions {
+		if e := &b.p.Evictions[i]; leaving[e.UID] {
+			c.broke("EVICT", "%s evicts pod %s, which must not be interrupted", o.name, e.Pod)
+		}
+	}
+	c.judgeSpared(o, b, short)
+}
+
+// evictable goes through the pods that may be evicted.
+func (b *books) evictable(f func(w *power.Workload, pod *power.Pod)) {
+	for i := range b.s.Workloads {
+		w := &b.s.Workloads[i]
+		for n := range w.Pods {
+			if w.Interruptible && w.Pods[n].Phase == power.Admitted {
+				f(w, &w.Pods[n])
+			}
+		}
+	}
+}
+
+// judgeSpared: where evictions leave a budget short, nobody is spared who draws there and may be evicted;
+// and whoever is evicted is not of a higher rank than somebody spared.
+func (c *checker) judgeSpared(o *operator, b *books, short []power.Watts) {
+	gone := map[string]bool{}
+	for i := range b.p.Evictions {
+		gone[b.p.Evictions[i].UID] = true
+	}
+	var highest *power.Workload
+	b.evictable(func(w *power.Workload, pod *power.Pod) {
+		if !gone[pod.UID] {
+			return
+		}
+		for _, i := range b.where(pod) {
+			short[i] -= pod.Watts
+		}
+		if highest == nil || before(w, highest) {
+			highest = w
+		}
+	})
+	b.evictable(func(w *power.Workload, pod *power.Pod) {
+		if gone[pod.UID] {
+			return
+		}
+		for _, i := range b.where(pod) {
+			if short[i] > 0 && b.s.Budgets[i].Evict {
+				c.broke("EVICT", "%s spares pod %s, and budget %s is %v short", o.name, pod.Name, b.s.Budgets[i].Name, short[i])
+			}
+		}
+		if highest != nil && before(highest, w) && len(b.s.Budgets) == 1 {
+			c.broke("EVICT", "%s evicts pods of %s and spares %s of %s, which is of lower rank", o.name, highest.Key, pod.Name, w.Key)
+		}
+	})
+}
