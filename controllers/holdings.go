@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"net/netip"
 	"slices"
 	"sort"
 
@@ -14,6 +15,37 @@ type holding struct {
 	spans  []span
 	told   []span
 	whole  bool // told is all that was wanted
+}
+
+// neighbours are the agents that may command addresses of each block of maxAddresses. No span has more, so each
+// touches two blocks at most. An agent may be listed that has let its address there go.
+type neighbours map[netip.Prefix][]*agentLink
+
+func (n neighbours) add(a *agentLink, spans []span) {
+	for _, s := range spans {
+		for _, b := range s.blocks() {
+			if !slices.Contains(n[b], a) {
+				n[b] = append(n[b], a)
+			}
+		}
+	}
+}
+
+// of is who may command an address of the spans, and others; one may be named twice.
+func (n neighbours) of(spans []span) (out []*agentLink) {
+	for _, s := range spans {
+		for _, b := range s.blocks() {
+			out = append(out, n[b]...)
+		}
+	}
+	return out
+}
+
+func (s span) blocks() [2]netip.Prefix {
+	const size = 16 // bits of maxAddresses
+	first, _ := s.first.Prefix(s.first.BitLen() - size)
+	last, _ := s.last.Prefix(s.last.BitLen() - size)
+	return [2]netip.Prefix{first, last}
 }
 
 // claim answers which of the wanted addresses an agent may be told now: those that no other agent may
@@ -31,7 +63,7 @@ func (l *links) claim(a *agentLink, wanted []string) []string {
 		return nil // the pool is stalled for it
 	}
 	left := spans
-	for _, other := range l.table {
+	for _, other := range l.near.of(spans) {
 		if other != a {
 			left = subtract(left, other.holding.spans)
 		}
@@ -39,6 +71,7 @@ func (l *links) claim(a *agentLink, wanted []string) []string {
 	h.wanted, h.whole = wanted, size(left) == size(spans)
 	h.told = left
 	h.spans = append(append([]span{}, h.spans...), left...)
+	l.near.add(a, left)
 	if h.whole {
 		return wanted
 	}
@@ -70,6 +103,9 @@ func size(spans []span) (n uint64) {
 
 // subtract takes the addresses of b out of a.
 func subtract(a, b []span) []span {
+	if !slices.ContainsFunc(a, func(s span) bool { return slices.ContainsFunc(b, s.meets) }) {
+		return a
+	}
 	b = append([]span{}, b...)
 	sort.Slice(b, func(x, y int) bool { return b[x].first.Less(b[y].first) })
 	var out []span

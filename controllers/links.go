@@ -67,6 +67,7 @@ type links struct {
 	epoch   lease.Epoch
 	began   time.Time // when this leader took over
 	table   map[string]*agentLink
+	near    neighbours // of the agents in table
 	stream  stream
 	clock   func() time.Time
 	wake    func()
@@ -101,6 +102,10 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 		if l.table[p.key] == nil {
 			l.enter(p)
 		}
+	}
+	l.near = neighbours{}
+	for _, a := range l.table {
+		l.near.add(a, a.holding.spans)
 	}
 	for _, p := range peers {
 		l.meet(ctx, p)
