@@ -7,14 +7,17 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -186,12 +189,13 @@ func (r *SiteReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{siteRequest}
 	})
+	edited := builder.WithPredicates(predicate.GenerationChangedPredicate{}) // their status shows what was decided
 	err := ctrl.NewControllerManagedBy(mgr).Named("site").
-		Watches(&powerv1.PowerBudget{}, all).
+		Watches(&powerv1.PowerBudget{}, all, edited).
 		Watches(&powerv1.MinerPool{}, all).
 		Watches(&powerv1.GPUWorkload{}, all).
-		Watches(&powerv1.CurtailmentEvent{}, all).
-		Watches(&corev1.Node{}, all).
+		Watches(&powerv1.CurtailmentEvent{}, all, edited).
+		Watches(&corev1.Node{}, all, builder.WithPredicates(differs)).
 		Watches(&corev1.Pod{}, r.PodHandler()).
 		WatchesRawSource(source.Channel(r.wakes, all)).
 		WithOptions(controller.Options{
@@ -203,6 +207,16 @@ func (r *SiteReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	return nil
 }
+
+// differs leaves out the updates of what a kubelet reports of its node now and then, as it is cached.
+var differs = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.DeepCopyObject().(client.Object)
+	if !ok {
+		return true
+	}
+	before.SetResourceVersion(e.ObjectNew.GetResourceVersion())
+	return !equality.Semantic.DeepEqual(before, e.ObjectNew)
+}}
 
 // PodHandler remembers how pods vanished before it asks for a pass, and asks for none for pods that the
 // ledger does not count.

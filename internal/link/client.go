@@ -27,8 +27,9 @@ const (
 	// silenceLimit ends a stream on which no report came: they come every second. It notices a dead agent
 	// sooner than the pings that gRPC lets a client send would, so there are none.
 	silenceLimit = keepaliveEvery + keepaliveWait
-	// ioBuffer is small because an operator holds thousands of streams of small messages.
-	ioBuffer = 8 << 10
+	// writeBuffer is of no stream while nothing is sent, and there is none for reading, since TLS reads whole
+	// records: an operator holds thousands of streams of small messages.
+	writeBuffer = 8 << 10
 )
 
 // Why a stream ends, besides what gRPC says.
@@ -137,8 +138,9 @@ func dial(o Options) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+o.Address,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: attachLimit}),
-		grpc.WithReadBufferSize(ioBuffer),
-		grpc.WithWriteBufferSize(ioBuffer),
+		grpc.WithReadBufferSize(0),
+		grpc.WithWriteBufferSize(writeBuffer),
+		grpc.WithSharedWriteBuffer(true),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
 	)
