@@ -7,10 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/discovery"
@@ -32,7 +34,7 @@ import (
 const leastMinor = 36
 
 type flags struct {
-	namespace, metrics, probes, image, table string
+	namespace, metrics, probes, image, table, memory string
 }
 
 func main() {
@@ -42,6 +44,8 @@ func main() {
 	flag.StringVar(&f.probes, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 is nowhere")
 	flag.StringVar(&f.image, "agent-image", "counterweight/miner-agent:0.1.0", "the image of mining pods whose MinerPool names none")
 	flag.StringVar(&f.table, "accelerators", "", "a file with what accelerators draw, in place of the built-in table")
+	flag.StringVar(&f.memory, "memory-limit", os.Getenv("MEMORY_LIMIT"),
+		"the container's memory limit, which the garbage collector then heeds (MEMORY_LIMIT); GOMEMLIMIT goes before it")
 	options := zap.Options{}
 	options.BindFlags(flag.CommandLine)
 	flag.Parse()
@@ -59,7 +63,24 @@ func envOr(name, other string) string {
 	return other
 }
 
+// limitMemory has garbage collected before a container's limit is met. A fifth is left for what the collector
+// does not count: the program itself, sockets, the page cache.
+func limitMemory(text string) error {
+	if text == "" || os.Getenv("GOMEMLIMIT") != "" {
+		return nil
+	}
+	limit, err := resource.ParseQuantity(text)
+	if err != nil || limit.Sign() <= 0 {
+		return fmt.Errorf("--memory-limit: %q is no amount of memory, such as 576Mi", text)
+	}
+	debug.SetMemoryLimit(limit.Value() / 5 * 4)
+	return nil
+}
+
 func run(ctx context.Context, f flags) error {
+	if err := limitMemory(f.memory); err != nil {
+		return err
+	}
 	cfg, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w; set --kubeconfig or run in a cluster", err)
