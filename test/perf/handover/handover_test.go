@@ -76,6 +76,12 @@ func TestModelLetsWattsGoOnceSettled(t *testing.T) {
 	})
 }
 
+func TestTheOperatorIsGivenTheChartsMemory(t *testing.T) {
+	if got, err := memoryLimit(); err != nil || !strings.HasSuffix(got, "Mi") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestAddressesOfAPool(t *testing.T) {
 	if got := rangeOf(3, 2500); got != "10.3.0.0-10.3.9.195" {
 		t.Error(got)

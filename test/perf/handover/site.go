@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/cluster"
@@ -195,6 +196,25 @@ func (s *site) awaitGate(ctx context.Context) error {
 	})
 }
 
+// memoryLimit is that of the operator's container, as the chart has it.
+func memoryLimit() (string, error) {
+	root, err := testenv.Root()
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "charts", "counterweight", "values.yaml"))
+	if err != nil {
+		return "", fmt.Errorf("reading the chart's values: %w", err)
+	}
+	var values struct {
+		Resources struct{ Limits struct{ Memory string } }
+	}
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		return "", fmt.Errorf("reading the chart's values: %w", err)
+	}
+	return values.Resources.Limits.Memory, nil
+}
+
 // startOperator runs the real binary against the API server.
 func (s *site) startOperator() (err error) {
 	path := filepath.Join(s.dir, "kubeconfig")
@@ -210,11 +230,15 @@ func (s *site) startOperator() (err error) {
 	if err != nil {
 		return err
 	}
+	memory, err := memoryLimit()
+	if err != nil {
+		return err
+	}
 	s.metrics = fmt.Sprintf("127.0.0.1:%d", port)
 	s.operator, err = proc.Start(proc.Spec{
 		Name: "operator", Path: filepath.Join(s.bin, "operator"), LogPath: filepath.Join(s.dir, "operator.log"),
 		Args: []string{
-			"--kubeconfig", path, "--namespace", systemNamespace, "--agent-image", "model",
+			"--kubeconfig", path, "--namespace", systemNamespace, "--agent-image", "model", "--memory-limit", memory,
 			"--metrics-bind-address", s.metrics, "--health-probe-bind-address", "0",
 		},
 	})
