@@ -70,6 +70,9 @@ type machine struct {
 	stale     bool
 	read      bool
 	missed    int
+	// before is its bound before it was told to sleep, which counts until a look begun after settles.
+	before  fit.Watts
+	settles time.Duration
 }
 
 // operation is the one outstanding at a slot.

@@ -109,6 +109,9 @@ func (a *agent) apply(now time.Duration, s *slot, setting fit.Setting, raises bo
 	h, m := a.h, s.machine
 	before := *m
 	before.marks = append([]time.Duration(nil), m.marks...)
+	if m.before, m.settles = 0, 0; setting.Kind == fit.Sleep {
+		m.before, m.settles = m.device.Bound(now), now+s.dev.traits.Sleep.Worst
+	}
 	m.device.Write(now, setting)
 	m.wrote, m.commanded, m.floored = now, true, true
 	if setting.Kind == fit.Sleep {
@@ -141,6 +144,7 @@ func (a *agent) apply(now time.Duration, s *slot, setting fit.Setting, raises bo
 		a.urgent = true
 		if v == refused {
 			m.device.Refused(now)
+			m.before = 0
 			m.commanded, m.floored, m.wrote, m.marks = before.commanded, before.floored, before.wrote, before.marks
 		}
 	})
@@ -247,7 +251,7 @@ func (a *agent) saw(s *slot, r fit.Reading) {
 	m.marks = kept
 	if m.stale && len(m.marks) == 0 {
 		prior := m.device.Prior()
-		m.device = a.newDevice(s.dev)
+		m.device, m.before = a.newDevice(s.dev), 0
 		m.device.SetPrior(prior)
 		m.stale = false
 	}

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"errors"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/controllers"
@@ -55,6 +56,8 @@ func (c *checker) leased(a *agent, m *lease.Lease, err error) {
 	switch {
 	case rule != "" && err == nil:
 		c.broke(rule, "%s takes lease %d of epoch %d to run %d, which is %s", a.name, m.Seq, m.Epoch, m.Run, why)
+	case m.Run != a.run && !errors.Is(err, lease.ErrOtherRun):
+		c.broke("L2", "%s refuses a lease that was given to run %d, but for its %v", a.name, m.Run, err)
 	case rule == "" && err != nil:
 		c.broke("L2", "%s refuses lease %d of epoch %d after %d: %v", a.name, m.Seq, m.Epoch, is.seq, err)
 	case rule == "":
@@ -102,6 +105,8 @@ type account struct {
 	// nonsense: its reports do not count until it has talked sense for a while, since sane.
 	nonsense bool
 	sane     time.Duration
+	// counts is what the ledger counted last.
+	counts lease.Watts
 }
 
 // parole is how long an agent that talked nonsense must talk sense.
@@ -194,10 +199,12 @@ func (c *checker) counted(o *operator, key string) {
 	switch want := k.hold(); {
 	case !ok:
 		delete(o.accounts, key) // its slot is gone
+		return
 	case hold < want:
 		c.broke("L2", "the ledger of %s (epoch %d) counts %d W for %s and must count %d W: bound %d W, lease in force %d W, %d on their way, %d W before its run",
 			o.name, k.epoch, hold, key, want, k.report.Bound, k.report.LeaseWatts, len(k.sent), k.carried)
 	}
+	k.counts = hold
 }
 
 // granted judges a lease that is put up to leave: it answers the newest report that counts, and the leader
@@ -224,7 +231,9 @@ func (c *checker) granted(o *operator, key string, m *lease.Lease) {
 	if m.Watts > k.carried {
 		k.capped = false
 	}
-	c.rose(o, key, m.Watts-k.hold())
+	if m.Seq > 1 { // the first may be all that was held
+		c.rose(o, key, m.Watts-max(k.hold(), k.counts))
+	}
 	k.sent = append(k.sent, *m)
 }
 

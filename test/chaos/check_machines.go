@@ -52,6 +52,8 @@ func (c *checker) bounded(a *agent, r *lease.Report) {
 		case s.dev.wild:
 		case float64(bound) < most-slack(most):
 			c.broke("L5", "%s bounds %s by %d W, and it may draw %.0f W", a.name, s.dev.name, bound, most)
+		case s.machine.last.At < s.machine.settles && bound < s.machine.before:
+			c.broke("L5", "%s bounds %s by %d W on the way to its sleep, and by %d W before", a.name, s.dev.name, bound, s.machine.before)
 		case s.machine.missed >= 3 && bound < s.dev.traits.Nameplate:
 			c.broke("L5", "%s bounds %s by %d W, and has not reached it %d times", a.name, s.dev.name, bound, s.machine.missed)
 		}

@@ -176,6 +176,9 @@ type status struct {
 func (s status) Update(ctx context.Context, o client.Object, _ ...client.SubResourceUpdateOption) error {
 	return s.cached.write(ctx, o, func(is client.Object) (client.Object, error) {
 		k, _ := kindOf(is)
+		if h := s.cached.o.h; h.chance(h.cfg.lost) {
+			return nil, conflict(k, is.GetName()) // somebody else was there first
+		}
 		if o.GetResourceVersion() == "" {
 			s.cached.o.h.check.broke("L6", "%s writes the status of %s whatever its version", s.cached.o.name, o.GetName())
 		}

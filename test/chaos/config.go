@@ -33,6 +33,8 @@ type config struct {
 	leaseSeconds int32
 	releaseDelay int32
 	uncertainty  int32
+	// notReady is how long the control plane waits for a node's heartbeat, evict the tolerations after that.
+	notReady, evict time.Duration
 }
 
 type budgetConfig struct {
@@ -121,6 +123,7 @@ func (d *drawing) weather() {
 	c.leaseSeconds = int32(pick(d.sim, []int{15, 20, 30, 60}))
 	c.releaseDelay = int32(pick(d.sim, []int{0, 0, 5, 20}))
 	c.uncertainty = int32(d.span(0, 6))
+	c.notReady, c.evict = pick(d.sim, []time.Duration{5 * time.Second, 40 * time.Second}), pick(d.sim, []time.Duration{0, 30 * time.Second})
 	if c.quiet {
 		c.slow, c.lost, c.late, c.lag = 0, 0, 0, 50*time.Millisecond
 		c.leaseSeconds = 60

@@ -52,12 +52,7 @@ type node struct {
 	deleted bool
 }
 
-const (
-	beatEvery = 10 * time.Second
-	// notReadyAfter is how long the API server waits for a heartbeat; evictAfter the tolerations after that.
-	notReadyAfter = 40 * time.Second
-	evictAfter    = 30 * time.Second
-)
+const beatEvery = 10 * time.Second
 
 func (h *history) addNode(name string, budget int, gpus int64) {
 	n := &node{h: h, name: name, budget: budget, gpus: gpus}
@@ -90,10 +85,10 @@ func (n *node) lose(off bool, back time.Duration) {
 	if off {
 		n.cutPower()
 	}
-	h.after(notReadyAfter, func() {
+	h.after(h.cfg.notReady, func() {
 		if n.lost {
 			n.ready(false)
-			h.after(evictAfter, n.evictAll)
+			h.after(h.cfg.evict, n.evictAll)
 		}
 	})
 	h.after(back, n.comeBack)

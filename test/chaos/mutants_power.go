@@ -27,7 +27,7 @@ var powerMutants = []Mutant{
 	{"pods-count-on-their-own-budget", "L1", "internal/power/ledger.go",
 		"		if budget, ok := l.rooms.budget[p.Node]; ok {\n			return l.chain(budget)", "		if budget, ok := l.rooms.budget[p.Node]; ok {\n			return l.chain(budget)[:1]"},
 	{"strays-left-out", "L8", "internal/power/ledger.go",
-		"		add(l.res, l.where(&l.s.Strays[i]), l.s.Strays[i].Watts)\n", ""},
+		"		add(l.res, l.where(&l.s.Strays[i]), l.s.Strays[i].Watts)\n", "		_ = i\n"},
 	{"halted-goes-on", "L1", "internal/power/seek.go",
 		"		case l.b[i].Halted != \"\" || need > alone+gain:", "		case need > alone+gain:"},
 	{"over-the-limit-raises-go-on", "L1", "internal/power/leases.go",
