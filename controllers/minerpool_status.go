@@ -181,7 +181,7 @@ func curtailed(p *powerv1.MinerPool, f poolFacts) (status metav1.ConditionStatus
 // dark machine nor a ratedWatts that is too high.
 func ailing(p *powerv1.MinerPool, f poolFacts) (reason, message string) {
 	refuse, busy := named(f, "Unauthorized"), named(f, "Busy")
-	stuck, silent := named(f, "Stuck"), named(f, "Unreachable")
+	stuck, silent, unread := named(f, "Stuck"), named(f, "Unreachable"), named(f, "Unreadable")
 	switch {
 	case len(refuse) > 0:
 		return powerv1.ReasonDevicesUnauthorized, fmt.Sprintf(
@@ -192,6 +192,9 @@ func ailing(p *powerv1.MinerPool, f poolFacts) (reason, message string) {
 	case len(silent) > 0:
 		return powerv1.ReasonDevicesUnreachable, fmt.Sprintf(
 			"%d devices do not answer and count at their rated watts: %s", f.counts.Unreachable, some(silent))
+	case len(unread) > 0:
+		return powerv1.ReasonDevicesUnreadable, fmt.Sprintf(
+			"%d devices tell no watts that can be true and count at their rated watts: %s", len(unread), some(unread))
 	case len(busy) > 0:
 		return powerv1.ReasonDevicesBusy, fmt.Sprintf(
 			"%d machines give their only session to somebody else, so they can't be commanded, and count at the most they may draw: %s; stop the other program that logs in there",

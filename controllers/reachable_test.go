@@ -52,6 +52,8 @@ var _ = Describe("What ails a pool", func() {
 		Entry("a stuck machine beside a busy one", poolFacts{
 			trouble: append(troubled("Busy", "10.0.0.1"), troubled("Stuck", "10.0.0.3")...), counts: lease.Counts{Stuck: 1},
 		}, "", powerv1.ReasonDevicesStuck, ": 10.0.0.3"),
+		Entry("a machine whose watts can't be true", poolFacts{trouble: troubled("Unreadable", "10.0.0.4")}, "",
+			powerv1.ReasonDevicesUnreadable, "1 devices", ": 10.0.0.4"),
 		Entry("counted, and not named yet", poolFacts{counts: lease.Counts{Stuck: 1}}, "", powerv1.ReasonDevicesUnreachable, "1 do not do what"),
 		Entry("nothing that a device says", poolFacts{}, "", powerv1.ReasonUnfound, "lower ratedWatts"),
 	)

@@ -173,6 +173,10 @@ const (
 	// holds it.
 	ReasonDevicesBusy = "DevicesBusy"
 
+	// ReasonDevicesUnreadable surfaces when devices answer and tell no watts that can be true; they count
+	// at their rated watts.
+	ReasonDevicesUnreadable = "DevicesUnreadable"
+
 	// ReasonUnfound surfaces when the devices found account for less than spec.ratedWatts; the rest counts
 	// as drawn until it is found or spec.ratedWatts is lowered.
 	ReasonUnfound = "Unfound"

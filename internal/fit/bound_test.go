@@ -15,6 +15,12 @@ func estimated(at time.Duration, s State, w, target Watts) Reading {
 	return r
 }
 
+func working(at time.Duration, w Watts, ths float64) Reading {
+	r := metered(at, Hashing, w, 0)
+	r.THs = ths
+	return r
+}
+
 // Rule L5, clause by clause. s21 is rated 3780 W: its highest target with 5 % uncertainty.
 // Rules: L5, liveness h.
 func TestBound(t *testing.T) {
@@ -35,6 +41,9 @@ func TestBound(t *testing.T) {
 		"asleep, estimated": {long, 39, func(d *Device) { d.Saw(estimated(long, Sleeping, 37, 0)) }},
 		"asleep by word":    {long, 3500, func(d *Device) { d.Saw(metered(long, Sleeping, 3400, 3500)) }},
 		"no watts":          {long, rated, func(d *Device) { d.Saw(Reading{At: long, State: Sleeping}) }},
+		"too few watts":     {long, rated, func(d *Device) { d.Saw(working(long, 1166, 100)) }},
+		"efficient":         {long, 1167, func(d *Device) { d.Saw(working(long, 1167, 100)) }},
+		"few by its target": {long, 2500, func(d *Device) { r := working(long, 1166, 100); r.Target = 2500; d.Saw(r) }},
 		"starting":          {long, rated, func(d *Device) { d.Saw(metered(long, Starting, 200, 1800)) }},
 		"unknown state":     {long, rated, func(d *Device) { d.Saw(metered(long, Unknown, 200, 0)) }},
 		"unknown, target":   {long, 1800, func(d *Device) { d.Saw(metered(long, Unknown, 200, 1800)) }},

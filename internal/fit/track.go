@@ -118,6 +118,7 @@ func (d *Device) Saw(r Reading) {
 		return
 	}
 	d.note(r)
+	r = d.last
 	if d.arrived() {
 		d.writes[len(d.writes)-1].end = r.At
 	}
@@ -139,11 +140,20 @@ func (d *Device) note(r Reading) {
 	}
 	d.seen, d.missed, d.last = true, 0, r
 	d.inMode = d.mode(r.Mode)
-	if r.HasWatts {
+	d.last.HasWatts = r.HasWatts && !d.implausible()
+	if d.last.HasWatts {
 		d.learned.highest = max(d.learned.highest, d.padded())
 		d.learned.hashed = d.learned.hashed || r.State == Hashing
 		d.learned.metered = !r.Estimated
 	}
+}
+
+// implausible says that a machine owns up to less than two thirds of what its hash rate takes at its
+// nameplate's efficiency, while no target bounds it either. No tuning saves as much: its watts are no watts.
+func (d *Device) implausible() bool {
+	t, r := &d.traits, &d.last
+	takes := r.THs * float64(t.Nameplate) / t.NameplateTHs
+	return r.State == Hashing && d.target() == 0 && t.NameplateTHs > 0 && float64(r.Watts)*3 < takes*2
 }
 
 // pending keeps the writes that may still be taking effect.

@@ -38,7 +38,7 @@ func addMachineActs() {
 	})
 	acts["liar"] = machineAct(func(h *history, d *device, a *action) {
 		h.check.wild(d)
-		d.liar = 0.5 + float64(a.amount)/250
+		d.liar = 0.5 + float64(a.amount)/1000
 	})
 }
 

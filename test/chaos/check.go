@@ -34,10 +34,13 @@ type checker struct {
 	promise []float64
 	// overJoules is what machines that break the assumptions cost.
 	overJoules float64
-	lastDraw   []float64
-	lastAt     time.Duration
-	quietFloor float64
-	passes     int
+	overSince  []time.Duration // since when a budget has been over its limit; 0 where it is not
+	// overLongest is the longest time that one was because of them.
+	overLongest time.Duration
+	lastDraw    []float64
+	lastAt      time.Duration
+	quietFloor  float64
+	passes      int
 	// turned is when a pod last started or ended: watts change hands for a while then.
 	turns  int
 	turned time.Duration
@@ -46,13 +49,17 @@ type checker struct {
 // tolerance is for rounding to whole watts, a few for each machine.
 const tolerance = 12.0
 
+// backUnder is how soon a machine that wakes by itself or lies is found out and a budget is under its limit
+// again: a look, the slowest shed, and 5 s.
+const backUnder = fit.Poll + slowestShed + 5*time.Second
+
 // inFlight is how long what was decided before an unsurprised fall of a limit may still take effect.
 const inFlight = 6 * time.Second
 
 func newChecker(h *history) *checker {
 	n := len(h.cfg.budgets)
 	c := &checker{
-		h: h, limit: make([]float64, n), excused: make([]bool, n), until: make([]time.Duration, n), known: make([]time.Duration, n), fallRV: make([]uint64, n), sick: make([]time.Duration, n), wildIn: make([]bool, n), moving: make([]time.Duration, n),
+		h: h, overSince: make([]time.Duration, n), limit: make([]float64, n), excused: make([]bool, n), until: make([]time.Duration, n), known: make([]time.Duration, n), fallRV: make([]uint64, n), sick: make([]time.Duration, n), wildIn: make([]bool, n), moving: make([]time.Duration, n),
 		seenCut: map[string]time.Duration{}, writer: map[int64]string{},
 		draw: make([]float64, n), promise: make([]float64, n), lastDraw: make([]float64, n), dirty: true,
 	}
@@ -108,8 +115,19 @@ func (c *checker) after() (stop bool) {
 // meter adds up what is drawn over a limit.
 func (c *checker) meter() {
 	for i := range c.limit {
-		if over := c.lastDraw[i] - c.limit[i]; over > tolerance && c.wildIn[i] {
+		if over := c.lastDraw[i] - c.limit[i]; over > tolerance && c.overSince[i] > 0 && c.wildIn[i] {
 			c.overJoules += over * (c.h.now - c.lastAt).Seconds()
+		}
+		switch {
+		case c.draw[i] <= c.limit[i]+tolerance || c.firm(i) > c.limit[i]:
+			if c.overSince[i] > 0 && c.wildIn[i] {
+				c.overLongest = max(c.overLongest, c.h.now-c.overSince[i])
+			}
+			c.overSince[i] = 0
+		case c.overSince[i] == 0:
+			c.overSince[i] = c.h.now
+		case c.wildIn[i] && c.h.now-c.overSince[i] > backUnder:
+			c.broke("WILD", "budget %s draws %.0f W for longer than %v, limit %.0f W: %s", c.h.cfg.budgets[i].name, c.draw[i], backUnder, c.limit[i], c.sums(i))
 		}
 		c.lastDraw[i] = c.draw[i]
 	}

@@ -79,6 +79,7 @@ type Outcome struct {
 	Trace     []string
 	// OverWattSeconds and OverSeconds are of machines that break the assumptions by physics.
 	OverWattSeconds float64
+	OverLongest     time.Duration
 	Wild            bool
 }
 
@@ -108,7 +109,7 @@ func playOnce(c config, tracing bool) (out Outcome) {
 		h.finish()
 		out = Outcome{
 			Steps: h.steps, Violation: h.check.violation, Trace: h.trace,
-			OverWattSeconds: h.check.overJoules, Wild: c.wild,
+			OverWattSeconds: h.check.overJoules, OverLongest: h.check.overLongest, Wild: c.wild,
 		}
 	}()
 	h.build()

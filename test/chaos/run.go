@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Result of many histories.
@@ -13,6 +14,7 @@ type Result struct {
 	First []int
 	// WildWattSeconds is what machines that break the assumptions by physics drew over limits.
 	WildWattSeconds float64
+	WildLongest     time.Duration
 	Wild            int
 }
 
@@ -53,6 +55,7 @@ func (r *Result) add(n int, out Outcome) {
 	if out.Wild {
 		r.Wild++
 		r.WildWattSeconds += out.OverWattSeconds
+		r.WildLongest = max(r.WildLongest, out.OverLongest)
 	}
 	if out.Violation != nil {
 		r.Violations++

@@ -65,7 +65,8 @@ func run(f flags) int {
 		}
 	}
 	if r.Wild > 0 {
-		fmt.Fprintf(os.Stdout, "%d histories with machines that wake by themselves or lie: %.0f watt-seconds over limits\n", r.Wild, r.WildWattSeconds)
+		fmt.Fprintf(os.Stdout, "%d histories with machines that wake by themselves or lie: %.0f watt-seconds over limits, at most %.1f s at a time\n",
+			r.Wild, r.WildWattSeconds, r.WildLongest.Seconds())
 	}
 	fmt.Fprintf(os.Stdout, "chaos: %d histories, %d steps, %d violations, seed %d\n", r.Histories, r.Steps, r.Violations, f.seed)
 	if r.Violations > 0 {
