@@ -50,7 +50,11 @@ func main() {
 	options.BindFlags(flag.CommandLine)
 	flag.Parse()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options)))
-	if err := run(ctrl.SetupSignalHandler(), f); err != nil {
+	err := limitMemory(f.memory)
+	if err == nil {
+		err = run(ctrl.SetupSignalHandler(), f)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "operator:", err)
 		os.Exit(1)
 	}
@@ -78,9 +82,6 @@ func limitMemory(text string) error {
 }
 
 func run(ctx context.Context, f flags) error {
-	if err := limitMemory(f.memory); err != nil {
-		return err
-	}
 	cfg, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w; set --kubeconfig or run in a cluster", err)

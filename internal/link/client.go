@@ -27,8 +27,8 @@ const (
 	// silenceLimit ends a stream on which no report came: they come every second. It notices a dead agent
 	// sooner than the pings that gRPC lets a client send would, so there are none.
 	silenceLimit = keepaliveEvery + keepaliveWait
-	// writeBuffer is of no stream while nothing is sent, and there is none for reading, since TLS reads whole
-	// records: an operator holds thousands of streams of small messages.
+	// writeBuffer is a stream's only while it sends, and there is none for reading, since TLS reads whole records:
+	// an operator holds thousands of streams of small messages.
 	writeBuffer = 8 << 10
 )
 
@@ -140,7 +140,6 @@ func dial(o Options) (*grpc.ClientConn, error) {
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: attachLimit}),
 		grpc.WithReadBufferSize(0),
 		grpc.WithWriteBufferSize(writeBuffer),
-		grpc.WithSharedWriteBuffer(true),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
 	)
