@@ -2,7 +2,6 @@ package power
 
 import (
 	"slices"
-	"sort"
 	"time"
 )
 
@@ -12,9 +11,9 @@ func Decide(s Site) Plan {
 	l := newLedger(&s)
 	var p Plan
 	p.Workloads = l.considerAll()
-	var targets []Watts
-	targets, p.THs, p.BoundTHs = l.dispatch()
-	p.Leases = l.leases(targets)
+	d := l.dispatch()
+	p.THs, p.BoundTHs = d.ths, d.bound()
+	p.Leases = l.leases(d.targets)
 	p.Evictions = l.evict()
 	p.Budgets = l.report()
 	p.Next = l.next()
@@ -24,10 +23,10 @@ func Decide(s Site) Plan {
 // keep adds the reservations that stand to a workload's plan, and opens the gates of those written
 // before whose gate is still on, once the ledger is within its limits.
 func (l *ledger) keep(w *Workload, p *WorkloadPlan) {
-	var kept []PodPlan
+	kept := make([]PodPlan, 0, len(w.Pods))
 	for i := range w.Pods {
 		pod := &w.Pods[i]
-		if pod.Phase == Gated || (pod.Phase == Releasing && !l.ended[pod]) {
+		if pod.Phase == Gated || (pod.Phase == Releasing && !l.holds(pod)) {
 			continue
 		}
 		kept = append(kept, PodPlan{
@@ -39,6 +38,12 @@ func (l *ledger) keep(w *Workload, p *WorkloadPlan) {
 	for i := range p.Pods {
 		p.Reserved += p.Pods[i].Watts
 	}
+}
+
+// holds tells whether an ended pod's watts are still held.
+func (l *ledger) holds(p *Pod) bool {
+	y := l.ended[p]
+	return y != nil && y.held
 }
 
 // evictSlack is how much longer than its grace an eviction may take to be seen done.
@@ -148,29 +153,29 @@ func (l *ledger) report() []BudgetPlan {
 }
 
 // next is the first instant at which the passing of time alone changes the plan.
-func (l *ledger) next() time.Time {
-	var times []time.Time
+func (l *ledger) next() (first time.Time) {
 	now, notice := l.s.Now, l.notice()
+	at := func(times ...time.Time) {
+		for _, t := range times {
+			if t.After(now) && (first.IsZero() || t.Before(first)) {
+				first = t
+			}
+		}
+	}
 	for i := range l.b {
 		for c := range l.b[i].Cuts {
 			cut := &l.b[i].Cuts[c]
-			times = append(times, cut.Start.Add(-horizon), cut.Start.Add(-notice), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
+			at(cut.Start.Add(-horizon), cut.Start.Add(-notice), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
 		}
-		times = append(times, l.quietFrom(i))
+		at(l.quietFrom(i))
 	}
 	for i := range l.s.Workloads {
 		for n := range l.s.Workloads[i].Pods {
-			times = append(times, l.s.Workloads[i].Pods[n].Until)
+			at(l.s.Workloads[i].Pods[n].Until)
 		}
 	}
 	for i := range l.s.Pools {
-		times = append(times, l.s.Pools[i].GraceUntil)
+		at(l.s.Pools[i].GraceUntil)
 	}
-	sort.Slice(times, func(a, b int) bool { return times[a].Before(times[b]) })
-	for _, t := range times {
-		if t.After(now) {
-			return t
-		}
-	}
-	return time.Time{}
+	return first
 }

@@ -1,10 +1,9 @@
 package power
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
-	"sort"
 )
 
 // ranked orders workloads by priority, age and name: an earlier one's watts are never taken by a later.
@@ -13,15 +12,9 @@ func ranked(s *Site) []int {
 	for i := range order {
 		order[i] = i
 	}
-	sort.SliceStable(order, func(a, b int) bool {
-		x, y := &s.Workloads[order[a]], &s.Workloads[order[b]]
-		if x.Priority != y.Priority {
-			return x.Priority > y.Priority
-		}
-		if !x.Created.Equal(y.Created) {
-			return x.Created.Before(y.Created)
-		}
-		return x.Key < y.Key
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := &s.Workloads[a], &s.Workloads[b]
+		return cmp.Or(cmp.Compare(y.Priority, x.Priority), x.Created.Compare(y.Created), cmp.Compare(x.Key, y.Key))
 	})
 	return order
 }
@@ -117,49 +110,47 @@ func firstGroup(w *Workload, active int) int {
 // Nothing of a gang starts before the gang does. A pod that can't be helped holds up its like and no
 // other: it may be the very fault that the next one mends.
 func (l *ledger) admitGroups(w *Workload, p *WorkloadPlan, gated []*Pod, first, active int) {
-	var stuck []*Pod
-	for len(gated) > 0 {
-		g := newGroup(gated[:first])
-		gated = gated[first:]
-		if slices.ContainsFunc(stuck, g.pods[0].like) {
+	type need struct {
+		kind  *kind
+		watts Watts
+	}
+	var stuck []need
+	for guests := l.guests(gated); len(guests) > 0; {
+		g := newGroup(guests[:first])
+		guests = guests[first:]
+		like := need{g.pods[0].kind, g.watts}
+		if slices.Contains(stuck, like) {
 			continue
 		}
 		a := l.seek(w, g)
-		if a.verdict == ready {
+		if a.verdict < ready && p.Reason == "" {
+			p.Reason, p.Message = l.why(w, g, a)
+		}
+		l.settleOn(a)
+		switch {
+		case a.verdict == ready:
 			for _, part := range a.parts {
 				l.reserve(p, part, active == 0 && len(p.Pods) == 0)
 			}
 			p.Waiting -= len(g.pods)
 			first = 1
-			continue
-		}
-		if p.Reason == "" {
-			p.Reason, p.Message = a.reason, a.message
-		}
-		if first > 1 {
+		case first > 1:
 			return
-		}
-		if a.verdict != feasible {
-			stuck = append(stuck, g.pods[0])
+		case a.verdict < feasible:
+			stuck = append(stuck, like)
 		}
 	}
-}
-
-// like tells whether two pods need the same.
-func (p *Pod) like(q *Pod) bool {
-	return p.Watts == q.Watts && maps.Equal(p.Ask, q.Ask) && maps.Equal(p.Selector, q.Selector) &&
-		slices.Equal(p.Refused, q.Refused)
 }
 
 // reserve enters the group's watts (L6: the reservation names the pods) before any gate opens.
 func (l *ledger) reserve(p *WorkloadPlan, g part, firstOfAll bool) {
 	name := l.b[g.budget].Name
-	at := l.reach(name)
+	at := l.reach[g.budget]
 	add(l.res, at, g.watts)
 	l.take(g.budget, g.watts)
 	p.Budget = l.join(p.Budget, name, firstOfAll)
 	for _, pod := range g.pods {
-		l.note(pod, at)
+		l.note(pod.Pod, at)
 		p.Pods = append(p.Pods, PodPlan{UID: pod.UID, Name: pod.Name, Watts: pod.Watts, Budget: name, Open: true, New: true})
 	}
 }

@@ -12,47 +12,68 @@ import (
 )
 
 // TestDispatchIsTheBest compares the greedy dispatch with every dispatch of small sites of nested caps,
-// watt by watt: it makes as much as the best of them, stays under every cap, and states a bound that is
-// not below the best.
+// watt by watt: it stays under every cap, gives pools as much of their floorWatts as can be, makes as much as the
+// best that does so, and states a bound that is just that.
 func TestDispatchIsTheBest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := smallSite(t)
+		s := smallSite(t, false)
 		p := power.Decide(s)
-		best := bestTHs(s, make([]power.Watts, len(s.Agents)), 0)
-		if math.Abs(p.THs-best) > 1e-6 {
-			t.Fatalf("dispatch makes %v TH/s, the best is %v: %v", p.THs, best, targets(p))
-		}
-		if p.BoundTHs < best-1e-6 {
-			t.Fatalf("the bound %v is below what can be made, %v", p.BoundTHs, best)
-		}
-		given := make([]power.Watts, len(s.Agents))
-		made := 0.0
-		for i, l := range p.Leases {
-			given[i] = l.Target
-			made += thsAt(&s.Agents[i], l.Target)
-		}
+		given, made := dispatched(s, p)
 		if !withinCaps(s, given) || math.Abs(made-p.THs) > 1e-6 {
 			t.Fatalf("targets %v are over a cap, or make %v and not %v", given, made, p.THs)
+		}
+		got := sum(floored(s, given))
+		best, most := bestTHs(s, func(floors []power.Watts) bool { return sum(floors) >= got })
+		if got != most {
+			t.Fatalf("pools get %v of their floorWatts, they could have %v: %v", got, most, given)
+		}
+		if math.Abs(p.THs-best) > 1e-6 || math.Abs(p.BoundTHs-best) > 1e-6 {
+			t.Fatalf("dispatch makes %v TH/s, bound %v, the best is %v: %v", p.THs, p.BoundTHs, best, given)
 		}
 	})
 }
 
-// smallSite is a site over two halls, one with a row below it, and up to four agents of a few watts.
-func smallSite(t *rapid.T) power.Site {
+// TestBoundHolds: where the agents of a pool hang on several budgets the sets are not nested and the greedy
+// dispatch may miss the best; the bound does not.
+func TestBoundHolds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := smallSite(t, true)
+		p := power.Decide(s)
+		given, _ := dispatched(s, p)
+		got := floored(s, given)
+		best, _ := bestTHs(s, func(floors []power.Watts) bool {
+			return floors[0] >= got[0] && floors[1] >= got[1]
+		})
+		if p.BoundTHs < best-1e-6 {
+			t.Fatalf("the bound %v is below what can be made, %v", p.BoundTHs, best)
+		}
+	})
+}
+
+// smallSite is a site over two halls, one with a row below it, and up to four agents of a few watts in up to
+// two pools, each on one budget or, where they are scattered, anywhere.
+func smallSite(t *rapid.T, scattered bool) power.Site {
 	draw := func(what string, low, high int) int { return rapid.IntRange(low, high).Draw(t, what) }
 	s := power.Site{Now: now}
 	for _, b := range []power.Budget{{Name: "site"}, {Name: "a", Parent: "site"}, {Name: "b", Parent: "site"}, {Name: "row", Parent: "a"}} {
-		b.Limit, b.Base = power.Watts(draw("limit", 0, 14)), power.Watts(draw("base", 0, 1))
+		b.Limit, b.Base = power.Watts(draw("limit", 0, 12)), power.Watts(draw("base", 0, 1))
 		s.Budgets = append(s.Budgets, b)
 	}
-	for n := range draw("agents", 1, 4) {
-		a := power.Agent{
-			Key: fmt.Sprintf("agent-%d", n), Budget: s.Budgets[draw("budget", 0, 3)].Name, Heard: true, Curve: []power.Point{{}},
+	for n := range 2 {
+		s.Pools = append(s.Pools, power.Pool{
+			Key: fmt.Sprintf("pool-%d", n), Budget: s.Budgets[draw("budget", 0, 3)].Name, Floor: power.Watts(max(0, draw("floorWatts", -3, 6))),
+		})
+	}
+	for n := range draw("agents", 2, 4) {
+		pool := s.Pools[draw("pool", 0, 1)]
+		a := power.Agent{Key: fmt.Sprintf("agent-%d", n), Pool: pool.Key, Budget: pool.Budget, Heard: true, Curve: []power.Point{{}}}
+		if scattered {
+			a.Budget = s.Budgets[draw("budget", 0, 3)].Name
 		}
 		slope := 9
-		for range draw("pieces", 1, 3) {
+		for range draw("pieces", 1, 2) {
 			last := a.Curve[len(a.Curve)-1]
-			w := draw("watts", 0, 2)
+			w := draw("watts", 0, 3)
 			slope = draw("slope", 0, slope)
 			a.Curve = append(a.Curve, power.Point{Watts: last.Watts + power.Watts(w), THs: last.THs + float64(slope*w)})
 			a.Rated = a.Curve[len(a.Curve)-1].Watts
@@ -62,25 +83,60 @@ func smallSite(t *rapid.T) power.Site {
 	return s
 }
 
-// bestTHs tries every whole watt of every agent from the given one on.
-func bestTHs(s power.Site, given []power.Watts, from int) float64 {
-	if from == len(given) {
-		if !withinCaps(s, given) {
-			return 0
+// dispatched is every agent's target, and what they make.
+func dispatched(s power.Site, p power.Plan) (given []power.Watts, ths float64) {
+	for i, l := range p.Leases {
+		given = append(given, l.Target)
+		ths += thsAt(&s.Agents[i], l.Target)
+	}
+	return given, ths
+}
+
+// floored is how much of its floorWatts each pool gets.
+func floored(s power.Site, given []power.Watts) []power.Watts {
+	floors := make([]power.Watts, len(s.Pools))
+	for i := range s.Pools {
+		for n, w := range given {
+			if s.Agents[n].Pool == s.Pools[i].Key {
+				floors[i] += w
+			}
+		}
+		floors[i] = min(floors[i], s.Pools[i].Floor)
+	}
+	return floors
+}
+
+func sum(watts []power.Watts) (all power.Watts) {
+	for _, w := range watts {
+		all += w
+	}
+	return all
+}
+
+// bestTHs tries every whole watt of every agent: the most TH/s of those dispatches that give pools enough of
+// their floorWatts, and the most of these that any gives.
+func bestTHs(s power.Site, enough func(floors []power.Watts) bool) (best float64, most power.Watts) {
+	given := make([]power.Watts, len(s.Agents))
+	var try func(from int)
+	try = func(from int) {
+		if from < len(given) {
+			for given[from] = 0; given[from] <= s.Agents[from].Rated; given[from]++ {
+				try(from + 1)
+			}
+			return
+		}
+		floors := floored(s, given)
+		if !enough(floors) || !withinCaps(s, given) {
+			return
 		}
 		ths := 0.0
 		for i := range given {
 			ths += thsAt(&s.Agents[i], given[i])
 		}
-		return ths
+		best, most = max(best, ths), max(most, sum(floors))
 	}
-	best := 0.0
-	for w := range s.Agents[from].Rated + 1 {
-		given[from] = w
-		best = max(best, bestTHs(s, given, from+1))
-	}
-	given[from] = 0
-	return best
+	try(0)
+	return best, most
 }
 
 // withinCaps tells whether no budget is over its limit, but for those that base load alone takes over it.
@@ -174,12 +230,29 @@ func TestTiesGoByName(t *testing.T) {
 	}
 }
 
-// TestBoundSeesTheRootsAlone: the certificate is what could be made if only the roots had limits.
-func TestBoundSeesTheRootsAlone(t *testing.T) {
-	s := twoHalls(450, 200, 500)
-	mine(&s, "hall-1", 0, 500)
-	p := power.Decide(s)
-	if p.THs != 200 || p.BoundTHs != 450 {
-		t.Errorf("makes %v TH/s, bound %v, want 200 and 450", p.THs, p.BoundTHs)
+// TestBoundSeesEveryLimit: the certificate knows the limits at every level, and what floorWatts cost.
+func TestBoundSeesEveryLimit(t *testing.T) {
+	for name, tt := range map[string]struct {
+		site, hall1, floor power.Watts
+		want               float64 // hall-1 makes 1 TH/s of a watt, hall-2 half of that
+	}{
+		"no limit":                   {2000, 2000, 0, 750},
+		"the site's":                 {450, 2000, 0, 450},
+		"a hall's":                   {2000, 200, 0, 450},
+		"both":                       {450, 200, 0, 325},
+		"floorWatts":                 {450, 2000, 400, 250},
+		"floorWatts and a hall":      {450, 200, 400, 250},
+		"floorWatts that cost none":  {450, 200, 100, 325},
+		"floorWatts above the limit": {300, 200, 400, 150},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := twoHalls(tt.site, tt.hall1, 1000)
+			mine(&s, "hall-1", 0, 500)
+			pool, worse := mine(&s, "hall-2", 0, 500)
+			pool.Floor, worse.Curve[1].THs = tt.floor, 250
+			if p := power.Decide(s); math.Abs(p.THs-tt.want) > 1e-9 || math.Abs(p.BoundTHs-tt.want) > 1e-9 {
+				t.Errorf("makes %v TH/s, bound %v, want %v", p.THs, p.BoundTHs, tt.want)
+			}
+		})
 	}
 }

@@ -26,14 +26,17 @@ const (
 // and that no pod waits for.
 func (l *ledger) leases(targets []Watts) []LeasePlan {
 	l.pace = l.paces()
+	for i := range l.b {
+		l.falls[i] = l.fall(i, l.s.Now, l.planned[i])
+	}
 	spare := make([]Watts, len(l.b))
 	for i := range spare {
 		spare[i] = l.planned[i] - l.base[i] - l.unfound[i] - l.held[i] - l.res[i] - l.demand[i] - l.kept[i]
 	}
-	var plans []LeasePlan
-	for i := range l.s.Agents {
-		a := &l.s.Agents[i]
-		if !l.leasable(a) {
+	plans := make([]LeasePlan, 0, len(l.agents))
+	for i := range l.agents {
+		a := &l.agents[i]
+		if !a.leasable {
 			continue
 		}
 		p := LeasePlan{Agent: a.Key, Target: targets[i]}
@@ -55,42 +58,42 @@ func (l *ledger) paces() []Watts {
 	for i := range pace {
 		pace[i] = l.planned[i] / budgetShare
 	}
-	for i := range l.s.Agents {
-		a := &l.s.Agents[i]
-		for _, b := range l.chain(a.Budget) {
+	for i := range l.agents {
+		a := &l.agents[i]
+		for _, b := range a.chain {
 			pace[b] = max(pace[b], a.Rated/raiseShare)
 		}
 	}
-	for i := range l.s.Agents {
-		if a := &l.s.Agents[i]; l.s.Now.Sub(a.RaisedAt) < raiseEvery {
-			add(pace, l.chain(a.Budget), -a.RaisedBy)
+	for i := range l.agents {
+		if a := &l.agents[i]; l.s.Now.Sub(a.RaisedAt) < raiseEvery {
+			add(pace, a.chain, -a.RaisedBy)
 		}
 	}
 	return pace
 }
 
 // step is the lease one agent should have now, on the way to its target.
-func (l *ledger) step(a *Agent, target Watts, spare []Watts) Watts {
+func (l *ledger) step(a *agent, target Watts, spare []Watts) Watts {
 	slack := max(Watts(1), a.Rated/worthwhile)
 	switch {
 	case !a.Leased:
 		return l.first(a, target, spare)
 	case target > a.Lease:
-		if l.early(a, target-a.Lease < slack) || l.barred(l.chain(a.Budget)) {
+		if l.early(a, target-a.Lease < slack) || l.barred(a.chain) {
 			return a.Lease
 		}
 		have := max(a.Hold, a.Lease)
 		return max(a.Lease, min(target, have+l.rise(a, target-have, spare)))
-	case a.Lease-target < slack && !l.pressed(l.chain(a.Budget)):
+	case a.Lease-target < slack && !l.pressed(a.chain):
 		return a.Lease
 	}
 	return target
 }
 
 // first is the first lease of a run.
-func (l *ledger) first(a *Agent, target Watts, spare []Watts) Watts {
+func (l *ledger) first(a *agent, target Watts, spare []Watts) Watts {
 	switch {
-	case l.barred(l.chain(a.Budget)):
+	case l.barred(a.chain):
 		// Its hold, and its floor, may be for want of knowledge (L3): leave to draw them would be a raise (L1).
 		return min(target, a.Keeps)
 	case target <= a.Hold:
@@ -102,14 +105,14 @@ func (l *ledger) first(a *Agent, target Watts, spare []Watts) Watts {
 
 // early tells whether it is too soon to raise a lease again: raises are staggered, and a small one waits
 // to become worth it.
-func (l *ledger) early(a *Agent, small bool) bool {
+func (l *ledger) early(a *agent, small bool) bool {
 	since := l.s.Now.Sub(a.RaisedAt)
 	return since < raiseEvery || (small && since < patience)
 }
 
 // rise takes watts for a raise out of what is spare, as far as the stagger allows.
-func (l *ledger) rise(a *Agent, want Watts, spare []Watts) Watts {
-	chain := l.chain(a.Budget)
+func (l *ledger) rise(a *agent, want Watts, spare []Watts) Watts {
+	chain := a.chain
 	rise := min(want, max(a.Rated/raiseShare, 1))
 	for _, i := range chain {
 		if l.b[i].Halted != "" {
@@ -135,13 +138,13 @@ func (l *ledger) pressed(chain []int) bool {
 
 // ttl is how long a lease lasts: the least leaseSeconds above the agent, and never past the next fall of
 // a limit less the time to shed, so that a planned event is obeyed with the operator dead.
-func (l *ledger) ttl(a *Agent) time.Duration {
+func (l *ledger) ttl(a *agent) time.Duration {
 	ttl := time.Duration(0)
-	for _, i := range l.chain(a.Budget) {
+	for _, i := range a.chain {
 		if b := l.b[i].LeaseTTL; b > 0 && (ttl == 0 || b < ttl) {
 			ttl = b
 		}
-		if at, ok := l.fall(i, l.s.Now, l.planned[i]); ok {
+		if at := l.falls[i]; !at.IsZero() {
 			ttl = min(ttl, at.Sub(l.s.Now)-l.settle[i]-shedSlack)
 		}
 	}
@@ -149,12 +152,12 @@ func (l *ledger) ttl(a *Agent) time.Duration {
 }
 
 // urgency is how soon an agent must be under a lease that is not a raise.
-func (l *ledger) urgency(a *Agent, watts Watts) time.Duration {
+func (l *ledger) urgency(a *agent, watts Watts) time.Duration {
 	if a.Bound <= watts {
 		return 0
 	}
 	within := time.Duration(0)
-	for _, i := range l.chain(a.Budget) {
+	for _, i := range a.chain {
 		switch {
 		case l.over(i) > 0:
 			return overNow

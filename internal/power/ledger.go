@@ -1,6 +1,9 @@
 package power
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	// shedSlack is added to the slowest shed wherever a limit falls (L1).
@@ -38,19 +41,38 @@ type ledger struct {
 	// newest is when the newest pod of each subtree was made.
 	newest []time.Time
 
+	// alone is what would be left for a workload within the horizon if it were the only one: nothing ever
+	// where the budget is halted.
+	alone []Watts
 	// free is what the ledger has now, room what firm load leaves within the horizon; both shrink as
 	// workloads are considered in their order.
 	free, room []Watts
-	// pace is how much leases may still rise now.
-	pace []Watts
+	// pace is how much leases may still rise now, falls when each limit will be below planned; zero is never.
+	pace  []Watts
+	falls []time.Time
 
-	pools  map[string]*Pool
-	agents map[string][]int // by pool
-	tops   map[int][]Watts  // what above has found
-	rooms  rooms
-	// ended are the ended pods whose watts are held still, yields the order in which they are let go.
-	ended  map[*Pod]bool
-	yields []yield
+	agents  []agent
+	members [][]int          // agents of each pool
+	tops    map[int][]Watts  // what above has found
+	gains   map[rank][]Watts // what gain has found
+	// said is what each budget alone said to what hear was asked last, heard the worst of what each draws from,
+	// and moved the budgets that may say something else by now.
+	asked       question
+	said, heard []verdict
+	moved       []int
+	rooms       *rooms
+	// ended are the ended pods whose watts may be let go, yields the order in which they are.
+	ended  map[*Pod]*yield
+	yields []*yield
+}
+
+// agent is one of the site's, with the budgets that feed it and its pool; -1 where that is unknown.
+type agent struct {
+	*Agent
+	chain []int
+	pool  int
+	// leasable says that a lease can be given: it is heard, and not only observed.
+	leasable bool
 }
 
 func newLedger(s *Site) *ledger {
@@ -58,11 +80,12 @@ func newLedger(s *Site) *ledger {
 	l := &ledger{
 		tree: newTree(s.Budgets), s: s,
 		settle: make([]time.Duration, n), lowBy: make([]int, n),
-		newest: make([]time.Time, n), agents: map[string][]int{}, pools: map[string]*Pool{}, tops: map[int][]Watts{}, ended: map[*Pod]bool{},
+		newest: make([]time.Time, n), falls: make([]time.Time, n), agents: make([]agent, len(s.Agents)), members: make([][]int, len(s.Pools)),
+		tops: map[int][]Watts{}, gains: map[rank][]Watts{}, said: make([]verdict, n), heard: make([]verdict, n), ended: map[*Pod]*yield{},
 	}
 	for _, sums := range []*[]Watts{
 		&l.planned, &l.low, &l.base, &l.unfound, &l.unfoundNow, &l.held, &l.leased, &l.res,
-		&l.stays, &l.silent, &l.fixed, &l.demand, &l.kept, &l.yielding, &l.counted, &l.free, &l.room,
+		&l.stays, &l.silent, &l.fixed, &l.demand, &l.kept, &l.yielding, &l.counted, &l.alone, &l.free, &l.room,
 	} {
 		*sums = make([]Watts, n)
 	}
@@ -72,9 +95,14 @@ func newLedger(s *Site) *ledger {
 	l.countAgents()
 	l.countPools()
 	l.limits()
-	l.rooms = newRooms(s)
+	l.moved = l.all()
+	l.rooms = newRooms(s, l.index)
 	l.countPods()
 	for i := range s.Budgets {
+		l.alone[i] = l.low[i] - l.base[i] - l.unfoundNow[i] - l.fixed[i] + l.silent[i]
+		if l.b[i].Halted != "" {
+			l.alone[i] = math.MinInt64 / 2
+		}
 		l.free[i] = l.planned[i] - l.base[i] - l.unfound[i] - l.held[i] - l.res[i]
 		l.room[i] = l.low[i] - l.base[i] - l.unfound[i] - l.fixed[i] - l.res[i]
 	}
@@ -89,10 +117,19 @@ func add(sums []Watts, at []int, w Watts) {
 
 // countAgents enters every hold (L2, L3): an agent that fell silent counts what it may draw.
 func (l *ledger) countAgents() {
+	pools := make(map[string]int, len(l.s.Pools))
+	for i := range l.s.Pools {
+		pools[l.s.Pools[i].Key] = i
+	}
 	for i := range l.s.Agents {
-		a := &l.s.Agents[i]
-		l.agents[a.Pool] = append(l.agents[a.Pool], i)
-		chain := l.chain(a.Budget)
+		chain := l.chain(l.s.Agents[i].Budget)
+		a := agent{Agent: &l.s.Agents[i], chain: chain, pool: -1}
+		a.leasable = a.Heard
+		if p, ok := pools[a.Pool]; ok {
+			a.pool, l.members[p] = p, append(l.members[p], i)
+			a.leasable = a.Heard && !l.s.Pools[p].Observe
+		}
+		l.agents[i] = a
 		add(l.held, chain, a.Hold)
 		add(l.leased, chain, a.Lease)
 		for _, b := range chain {
@@ -106,12 +143,9 @@ func (l *ledger) countAgents() {
 func (l *ledger) countPools() {
 	for i := range l.s.Pools {
 		p := &l.s.Pools[i]
-		if l.pools[p.Key] == nil {
-			l.pools[p.Key] = p
-		}
 		var found, floor, most, observed, silent Watts
-		for _, n := range l.agents[p.Key] {
-			a := &l.s.Agents[n]
+		for _, n := range l.members[i] {
+			a := l.agents[n].Agent
 			switch {
 			case !a.Heard:
 				silent += a.Hold
@@ -171,8 +205,8 @@ func (l *ledger) countPods() {
 			at := l.where(p)
 			add(l.res, at, p.Watts)
 			l.note(p, at)
-			if p.Node == "" {
-				l.rooms.take(p)
+			if budget, ok := l.index[p.Budget]; ok && p.Node == "" {
+				l.rooms.place(budget, []guest{{p, l.kind(p)}})
 			}
 		}
 	}
@@ -184,15 +218,19 @@ func (l *ledger) countPods() {
 
 // where is the budgets a drawing pod counts on: its node's where it is bound, else all it may reach (L8).
 func (l *ledger) where(p *Pod) []int {
-	if p.Node != "" {
-		if budget, ok := l.rooms.budget[p.Node]; ok {
-			return l.chain(budget)
+	if budget, ok := l.rooms.budget[p.Node]; ok && p.Node != "" {
+		if budget < 0 {
+			return l.root
 		}
+		return l.up[budget]
 	}
-	if p.Budget != "" {
-		return l.reach(p.Budget)
+	if p.Budget == "" {
+		return l.admits(p)
 	}
-	return l.admits(p)
+	if budget, ok := l.index[p.Budget]; ok {
+		return l.reach[budget]
+	}
+	return l.all()
 }
 
 // admits is every budget whose nodes the pod's own selector allows; all of them where it can't be told.

@@ -5,6 +5,17 @@ import (
 	"strings"
 )
 
+// why tells the reason of an answer that is not "ready".
+func (l *ledger) why(w *Workload, g group, a answer) (Reason, string) {
+	switch {
+	case a.parts == nil:
+		return a.reason, a.message
+	case a.verdict == feasible:
+		return l.waiting(g, a.parts)
+	}
+	return l.noRoom(w, g, a.parts)
+}
+
 // waiting says why a group that fits is not admitted yet, by the budget that is shortest of watts
 // measured free. It gives no number that moves by itself: the message is written to status.
 func (l *ledger) waiting(g group, parts []part) (Reason, string) {
@@ -38,14 +49,14 @@ func about(w, limit Watts) Watts {
 // too (liveness k).
 func (l *ledger) noRoom(w *Workload, g group, parts []part) (Reason, string) {
 	for _, p := range parts {
-		for _, i := range l.reach(l.b[p.budget].Name) {
+		for _, i := range l.reach[p.budget] {
 			if l.b[i].Halted != "" {
 				return Stalled, fmt.Sprintf("nothing is admitted on budget %s: %s", l.b[i].Name, l.b[i].Halted)
 			}
 		}
 	}
 	above := l.above(w.Priority)
-	tight, least, need := l.tightest(w, parts, above)
+	tight, least, need := l.tightest(l.gain(w), parts)
 	b, limit := l.b[tight].Name, l.planned[tight]
 	switch {
 	case above != nil && least+above[tight] >= need:
@@ -87,7 +98,7 @@ func (l *ledger) full(g group, i int, least, need Watts) (Reason, string) {
 func (l *ledger) needs(parts []part) (order []int, need map[int]Watts) {
 	need = map[int]Watts{}
 	for _, p := range parts {
-		for _, i := range l.reach(l.b[p.budget].Name) {
+		for _, i := range l.reach[p.budget] {
 			if _, met := need[i]; !met {
 				order = append(order, i)
 			}
@@ -99,10 +110,10 @@ func (l *ledger) needs(parts []part) (order []int, need map[int]Watts) {
 
 // tightest is the budget that is shortest of room for the parts of a group, how much it leaves, and what
 // they need of it.
-func (l *ledger) tightest(w *Workload, parts []part, above []Watts) (tight int, least, need Watts) {
+func (l *ledger) tightest(gain []Watts, parts []part) (tight int, least, need Watts) {
 	order, needs := l.needs(parts)
 	for n, i := range order {
-		room := l.room[i] + l.gain(w, i, above)
+		room := l.room[i] + gain[i]
 		if n == 0 || room-needs[i] < least-need {
 			tight, least, need = i, room, needs[i]
 		}

@@ -1,56 +1,81 @@
 package power
 
 import (
-	"maps"
-	"sort"
+	"math"
+	"slices"
 )
 
 // rooms is the free accelerators of every node, so that watts are not spent on a pod that can't be
 // scheduled. Pods are placed best fit; it follows the scheduler only as far as accelerators, node
 // selectors, required node affinity and taints go.
 type rooms struct {
-	nodes  map[string][]*room // that are open, by budget
-	all    map[string][]*room // by budget
-	budget map[string]string  // of each node
+	nodes  [][]room       // by budget
+	budget map[string]int // of each node; -1 where it is unknown
+	// anywhere is where a pod is put to which it does not matter.
+	anywhere room
+	names    map[string]int // each accelerator resource's place in room.free
+	kinds    map[string]*kind
 }
 
 type room struct {
 	at     int // in Site.Nodes
+	open   bool
 	labels map[string]string
-	free   map[string]int64
+	free   []int64
 }
 
-func newRooms(s *Site) rooms {
-	r := rooms{nodes: map[string][]*room{}, all: map[string][]*room{}, budget: make(map[string]string, len(s.Nodes))}
+// absent stands for accelerators that a node has none of, free or not.
+const absent = math.MinInt64
+
+func newRooms(s *Site, budgets map[string]int) *rooms {
+	r := &rooms{
+		nodes: make([][]room, len(s.Budgets)), budget: make(map[string]int, len(s.Nodes)),
+		names: map[string]int{}, kinds: map[string]*kind{},
+	}
+	for i := range s.Nodes {
+		for name := range s.Nodes[i].Free {
+			if _, known := r.names[name]; !known {
+				r.names[name] = len(r.names)
+			}
+		}
+	}
+	free := slices.Repeat([]int64{absent}, len(s.Nodes)*len(r.names))
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		r.budget[n.Name] = n.Budget
-		free := make(map[string]int64, len(n.Free))
-		maps.Copy(free, n.Free)
-		at := &room{at: i, labels: n.Labels, free: free}
-		r.all[n.Budget] = append(r.all[n.Budget], at)
-		if n.Open {
-			r.nodes[n.Budget] = append(r.nodes[n.Budget], at)
+		at := room{at: i, open: n.Open, labels: n.Labels, free: free[:len(r.names)]}
+		free = free[len(r.names):]
+		for name, f := range n.Free {
+			at.free[r.names[name]] = f
 		}
+		b, ok := budgets[n.Budget]
+		if !ok {
+			r.budget[n.Name] = -1
+			continue
+		}
+		r.budget[n.Name] = b
+		r.nodes[b] = append(r.nodes[b], at)
 	}
 	return r
 }
 
-// picky tells whether it matters on which node of a budget the pod runs.
-func (p *Pod) picky() bool { return len(p.Ask) > 0 || p.Refused != nil }
+// opens tells whether some node of the budget is open.
+func (r *rooms) opens(budget int) bool {
+	return slices.ContainsFunc(r.nodes[budget], func(n room) bool { return n.open })
+}
 
-// refuse tells whether every node of the budget that has what the pod asks for, free or not, refuses it. A
+// refuse tells whether every node of the budget that has what such pods ask for, free or not, refuses them. A
 // budget without such a node refuses nobody: one may come.
-func (r rooms) refuse(budget string, p *Pod) bool {
-	if p.Refused == nil {
+func (r *rooms) refuse(budget int, k *kind) bool {
+	if k.refused == nil {
 		return false
 	}
 	some := false
-	for _, n := range r.all[budget] {
-		if !n.offers(p) {
+	for i := range r.nodes[budget] {
+		n := &r.nodes[budget][i]
+		if slices.ContainsFunc(k.wants, func(w want) bool { return n.has(w.resource) == absent }) {
 			continue
 		}
-		if !p.Refused.Has(n.at) {
+		if !k.refused.Has(n.at) {
 			return false
 		}
 		some = true
@@ -58,101 +83,86 @@ func (r rooms) refuse(budget string, p *Pod) bool {
 	return some
 }
 
-func (n *room) offers(p *Pod) bool {
-	for k := range p.Ask {
-		if _, ok := n.free[k]; !ok {
-			return false
-		}
-	}
-	return true
+// full tells whether the budget has no room for one more such pod.
+func (r *rooms) full(budget int, k *kind) bool {
+	k.full[budget] = k.full[budget] || r.find(budget, k) == nil
+	return k.full[budget]
 }
 
-// find is the node of the budget that the pod fits most tightly; nil where there is none.
-func (r rooms) find(budget string, p *Pod) *room {
+// takes tells whether the budget has room for one such pod now.
+func (r *rooms) takes(budget int, k *kind) bool {
+	return !k.shut[budget] && !k.full[budget] && r.find(budget, k) != nil
+}
+
+// find is the node of the budget that such a pod fits most tightly; nil where there is none.
+func (r *rooms) find(budget int, k *kind) *room {
+	if !k.picky() {
+		return &r.anywhere
+	}
 	var best *room
 	var slack int64
-	for _, n := range r.nodes[budget] {
-		rest, ok := n.after(p)
-		if ok && (best == nil || rest < slack) {
+	for i := range r.nodes[budget] {
+		n := &r.nodes[budget][i]
+		if rest, ok := n.after(k); ok && (best == nil || rest < slack) {
 			best, slack = n, rest
 		}
 	}
 	return best
 }
 
-// after is the accelerators left on the node once the pod is there.
-func (n *room) after(p *Pod) (rest int64, ok bool) {
-	if p.Refused.Has(n.at) {
+// has is the accelerators of one resource that are free on the node.
+func (n *room) has(resource int) int64 {
+	if resource < 0 {
+		return absent
+	}
+	return n.free[resource]
+}
+
+// after is the accelerators left on the node once such a pod is there.
+func (n *room) after(k *kind) (rest int64, ok bool) {
+	if !n.open || k.refused.Has(n.at) {
 		return 0, false
 	}
-	for k, v := range p.Selector {
-		if n.labels[k] != v {
+	for _, w := range k.wants {
+		have := n.has(w.resource)
+		if have < w.n {
 			return 0, false
 		}
+		rest += have - w.n
 	}
-	for k, want := range p.Ask {
-		if n.free[k] < want {
+	for name, v := range k.selector {
+		if n.labels[name] != v {
 			return 0, false
 		}
-		rest += n.free[k] - want
 	}
 	return rest, true
 }
 
-func (n *room) add(p *Pod, sign int64) {
-	for k, v := range p.Ask {
-		n.free[k] -= sign * v
+// add puts such a pod there; with sign -1 it takes it away.
+func (n *room) add(k *kind, sign int64) {
+	for _, w := range k.wants {
+		n.free[w.resource] -= sign * w.n
 	}
 }
 
-// take places a pod that is admitted and not bound yet.
-func (r rooms) take(p *Pod) {
-	if !p.picky() {
-		return
-	}
-	if n := r.find(p.Budget, p); n != nil {
-		n.add(p, 1)
-	}
-}
-
-// place finds a node for every pod in one budget, or for none. The answer undoes it.
-func (r rooms) place(budget string, pods []*Pod) (undo func(), ok bool) {
-	type step struct {
-		n *room
-		p *Pod
-	}
-	var done []step
-	undo = func() {
-		for _, s := range done {
-			s.n.add(s.p, -1)
-		}
-	}
-	for _, p := range pods {
-		if !p.picky() {
-			continue
-		}
-		n := r.find(budget, p)
+// place finds a node for every pod in one budget, or for none.
+func (r *rooms) place(budget int, guests []guest) (at []*room, ok bool) {
+	at = make([]*room, 0, len(guests))
+	for _, g := range guests {
+		n := r.find(budget, g.kind)
 		if n == nil {
-			undo()
-			return func() {}, false
+			leave(at, guests)
+			return nil, false
 		}
-		n.add(p, 1)
-		done = append(done, step{n, p})
+		n.add(g.kind, 1)
+		at = append(at, n)
 	}
-	return undo, true
+	return at, true
 }
 
-// sorted orders pods by age, then name, then UID.
-func sorted(pods []*Pod) []*Pod {
-	sort.SliceStable(pods, func(a, b int) bool {
-		x, y := pods[a], pods[b]
-		if !x.Created.Equal(y.Created) {
-			return x.Created.Before(y.Created)
-		}
-		if x.Name != y.Name {
-			return x.Name < y.Name
-		}
-		return x.UID < y.UID
-	})
-	return pods
+// leave takes pods away from where they were placed.
+func leave(at []*room, guests []guest) {
+	for i, g := range guests[:len(at)] {
+		at[i].add(g.kind, -1)
+	}
 }

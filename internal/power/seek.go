@@ -2,8 +2,6 @@ package power
 
 import (
 	"fmt"
-	"slices"
-	"sort"
 )
 
 // verdict on one group of pods at one budget, worst first.
@@ -18,11 +16,23 @@ const (
 
 // group is pods that are admitted together or not at all.
 type group struct {
-	pods  []*Pod
+	pods  []guest
 	watts Watts
 }
 
-// answer is what was found for one group, and what to tell about it.
+// some tells whether it is so for some pod of the group; the like of one another are asked once.
+func (g group) some(so func(*kind) bool) bool {
+	var last *kind
+	for _, p := range g.pods {
+		if p.kind != last && so(p.kind) {
+			return true
+		}
+		last = p.kind
+	}
+	return false
+}
+
+// answer is what was found for one group. Where it has no parts, the reason is in it.
 type answer struct {
 	verdict verdict
 	parts   []part // where its pods go
@@ -36,7 +46,7 @@ type place struct {
 	budget  int
 }
 
-func newGroup(pods []*Pod) group {
+func newGroup(pods []guest) group {
 	g := group{pods: pods}
 	for _, p := range pods {
 		g.watts += p.Watts
@@ -58,7 +68,7 @@ func (l *ledger) seek(w *Workload, g group) answer {
 	}
 	if best.verdict < feasible {
 		if parts, v := l.spreadOver(w, g, candidates); v > best.verdict {
-			return l.settleOn(w, g, v, parts)
+			return answer{verdict: v, parts: parts}
 		}
 		if best.budget < 0 || crowded {
 			return answer{reason: NoAccelerators, message: l.noRooms(g, candidates)}
@@ -66,107 +76,159 @@ func (l *ledger) seek(w *Workload, g group) answer {
 	} else if best.verdict == feasible {
 		best.verdict = l.yieldTo(w, g.watts, best.budget)
 	}
-	return l.settleOn(w, g, best.verdict, []part{{g, best.budget}})
+	return answer{verdict: best.verdict, parts: []part{{g, best.budget}}}
 }
 
-// best is the candidate with the best verdict and, among those, the most room. Crowded says that some
-// budget has the watts and no nodes with the accelerators free.
+// best is the candidate with the best verdict and, among those, the most room. Crowded says that the budgets
+// with the watts have no nodes with the accelerators free.
 func (l *ledger) best(w *Workload, g group, candidates []int) (best place, crowded bool) {
 	best.budget = -1
+	l.hear(w, g.watts)
 	for _, c := range candidates {
-		if l.excludesAny(g, c) {
+		full := g.pods[0].kind.full[c]
+		if full && best.verdict >= feasible {
 			continue
 		}
-		v := l.judge(w, g.watts, c, nil)
-		if v >= feasible && !l.houses(c, g) {
+		v := l.heard[c]
+		switch {
+		case !l.beats(best, c, v), g.excluded(c):
+		case v >= feasible && (full || !l.houses(c, g)):
 			crowded = true
-			continue
-		}
-		if best.budget < 0 || v > best.verdict || (v == best.verdict && l.room[c] > l.room[best.budget]) {
+		default:
 			best.verdict, best.budget = v, c
 		}
 	}
-	return best, crowded
+	return best, crowded && best.verdict < feasible
+}
+
+// beats tells whether a verdict at one budget is better than the best so far, or as good with more room.
+func (l *ledger) beats(best place, c int, v verdict) bool {
+	return best.budget < 0 || v > best.verdict || (v == best.verdict && l.room[c] > l.room[best.budget])
 }
 
 // houses tells whether a budget's nodes have room for every pod of the group.
 func (l *ledger) houses(c int, g group) bool {
-	if l.excludesAny(g, c) {
+	if g.some(func(k *kind) bool { return l.rooms.full(c, k) }) {
 		return false
 	}
-	undo, ok := l.rooms.place(l.b[c].Name, g.pods)
-	undo()
+	if len(g.pods) == 1 {
+		return true
+	}
+	at, ok := l.rooms.place(c, g.pods)
+	leave(at, g.pods)
 	return ok
 }
 
 // settleOn takes what the verdict grants: rooms and watts now, or a place in the queue.
-func (l *ledger) settleOn(w *Workload, g group, v verdict, parts []part) answer {
-	a := answer{verdict: v, parts: parts}
-	switch v {
-	case ready:
-	case feasible:
-		a.reason, a.message = l.waiting(g, parts)
-	default:
-		a.reason, a.message = l.noRoom(w, g, parts)
-	}
-	for _, p := range parts {
-		if v >= feasible {
-			l.rooms.place(l.b[p.budget].Name, p.pods)
+func (l *ledger) settleOn(a answer) {
+	for _, p := range a.parts {
+		if a.verdict >= feasible {
+			l.rooms.place(p.budget, p.pods)
 		}
-		if v == feasible {
-			add(l.demand, l.reach(l.b[p.budget].Name), p.watts)
+		if a.verdict == feasible {
+			add(l.demand, l.reach[p.budget], p.watts)
 		}
-		if v == feasible || v == blocked {
+		if a.verdict == feasible || a.verdict == blocked {
 			l.take(p.budget, p.watts)
 		}
 	}
-	return a
 }
 
 // take keeps watts from every later workload at every budget the pods may draw from.
-func (l *ledger) take(budget int, w Watts) {
-	for _, i := range l.reach(l.b[budget].Name) {
-		l.free[i] -= w
-		l.room[i] -= w
-	}
+func (l *ledger) take(budget int, w Watts) { l.shift(l.reach[budget], -w) }
+
+// shift gives budgets watts that workloads may have.
+func (l *ledger) shift(at []int, w Watts) {
+	add(l.free, at, w)
+	add(l.room, at, w)
+	l.moved = append(l.moved, at...)
 }
 
 // judge says what a need of so many watts can have at one budget, seen at every budget it would draw from.
-// Watts that nobody has heard of yet, or not lately, put it off; they do not strike it out of the queue.
 // Of what a gang has placed already, own, nobody else is in the way.
-func (l *ledger) judge(w *Workload, need Watts, c int, own []Watts) verdict {
-	if need == 0 {
-		return ready
-	}
+func (l *ledger) judge(gain []Watts, need Watts, c int, own []Watts) verdict {
 	v := ready
-	above := l.above(w.Priority)
-	for _, i := range l.reach(l.b[c].Name) {
-		room, gain := l.room[i], l.gain(w, i, above)
-		alone := l.low[i] - l.base[i] - l.unfoundNow[i] - l.fixed[i] + l.silent[i]
+	for _, i := range l.reach[c] {
+		mine := Watts(0)
 		if own != nil {
-			alone -= own[i]
+			mine = own[i]
 		}
-		switch {
-		case l.b[i].Halted != "" || need > alone+gain:
-			return never
-		case need > room+gain:
-			v = min(v, blocked)
-		case need > l.free[i]:
-			v = min(v, feasible)
-		}
+		v = min(v, l.says(i, need, gain[i], mine))
 	}
 	return v
 }
 
-// gain is what a workload may count on at budget i beyond the room: what coming curtailments take from
+// hear judges one need at every budget that feeds nodes. Only budgets that moved since the like was heard last
+// are asked again, and their answers put together only where one is another than before: pods wait by the
+// thousand, and most of them need what the one before did.
+func (l *ledger) hear(w *Workload, need Watts) {
+	gain, changed := l.gain(w), false
+	if q := (question{rankOf(w), need}); q != l.asked {
+		l.asked, l.moved = q, l.all()
+	}
+	for _, i := range l.moved {
+		v := l.says(i, need, gain[i], 0)
+		changed = changed || v != l.said[i]
+		l.said[i] = v
+	}
+	l.moved = l.moved[:0]
+	if !changed {
+		return
+	}
+	for _, c := range l.feeds {
+		l.heard[c] = ready
+		for _, i := range l.reach[c] {
+			l.heard[c] = min(l.heard[c], l.said[i])
+		}
+	}
+}
+
+// says is what one budget alone says to a need. Watts that nobody has heard of yet, or not lately, put it
+// off; they do not strike it out of the queue.
+func (l *ledger) says(i int, need, gain, own Watts) verdict {
+	switch {
+	case need == 0:
+		return ready
+	case need > l.alone[i]-own+gain:
+		return never
+	case need > l.room[i]+gain:
+		return blocked
+	case need > l.free[i]:
+		return feasible
+	}
+	return ready
+}
+
+// rank is what workloads share that may count on the same.
+type rank struct {
+	priority      int
+	interruptible bool
+}
+
+func rankOf(w *Workload) rank { return rank{w.Priority, w.Interruptible} }
+
+// question is a need of workloads of one rank.
+type question struct {
+	rank rank
+	need Watts
+}
+
+// gain is what a workload may count on at each budget beyond the room: what coming curtailments take from
 // work that is not evicted for them, less what mining set above it may draw.
-func (l *ledger) gain(w *Workload, i int, above []Watts) (gain Watts) {
-	if w.Interruptible && l.b[i].Evict {
-		gain = l.planned[i] - l.low[i]
+func (l *ledger) gain(w *Workload) []Watts {
+	if gain, known := l.gains[rankOf(w)]; known {
+		return gain
 	}
-	if above != nil {
-		gain -= above[i]
+	gain, above := make([]Watts, len(l.b)), l.above(w.Priority)
+	for i := range gain {
+		if w.Interruptible && l.b[i].Evict {
+			gain[i] = l.planned[i] - l.low[i]
+		}
+		if above != nil {
+			gain[i] -= above[i]
+		}
 	}
+	l.gains[rankOf(w)] = gain
 	return gain
 }
 
@@ -186,8 +248,8 @@ func (l *ledger) above(priority int) []Watts {
 			sums = make([]Watts, len(l.b))
 		}
 		var most, floor Watts
-		for _, n := range l.agents[p.Key] {
-			if a := &l.s.Agents[n]; a.Heard {
+		for _, n := range l.members[i] {
+			if a := l.agents[n].Agent; a.Heard {
 				most += top(a)
 				floor += a.Floor
 			}
@@ -197,45 +259,46 @@ func (l *ledger) above(priority int) []Watts {
 	return sums
 }
 
-// excludes tells whether the pod can run on no node of budget i, whatever is free there.
-func (l *ledger) excludes(p *Pod, i int) bool {
-	return clash(p.Selector, l.b[i].Pin) || l.rooms.refuse(l.b[i].Name, p)
-}
-
-// excludesAny tells whether budget i can't take the group as a whole.
-func (l *ledger) excludesAny(g group, i int) bool {
-	return slices.ContainsFunc(g.pods, func(p *Pod) bool { return l.excludes(p, i) })
+// excluded tells whether budget i can't take the group as a whole.
+func (g group) excluded(i int) bool {
+	return g.some(func(k *kind) bool { return k.shut[i] })
 }
 
 // candidates are the budgets that feed nodes, under the one the workload asks for, where some pod of the
 // group can run: those with nodes of their own, by name.
 func (l *ledger) candidates(w *Workload, g group) ([]int, answer) {
-	var found []int
-	clashes := 0
-	for i := range l.b {
-		if !l.b[i].Feeds || !l.under(i, w.Budget) {
-			continue
-		}
-		if len(l.down[i]) > 0 && len(l.rooms.nodes[l.b[i].Name]) == 0 {
-			continue
-		}
-		if !slices.ContainsFunc(g.pods, func(p *Pod) bool { return !l.excludes(p, i) }) {
-			clashes++
-			continue
-		}
-		found = append(found, i)
-	}
-	if len(found) > 0 {
-		sort.Slice(found, func(a, b int) bool { return l.b[found[a]].Name < l.b[found[b]].Name })
+	k, single := g.pods[0].kind, len(g.pods) == 1
+	if found := k.candidates[w.Budget]; single && found != nil {
 		return found, answer{}
 	}
-	if clashes > 0 {
+	found, clashes := l.eligible(w, g)
+	switch {
+	case len(found) > 0:
+		if single {
+			k.candidates[w.Budget] = found
+		}
+		return found, answer{}
+	case clashes > 0:
 		return nil, answer{reason: SelectorClash, message: fmt.Sprintf(
 			"the nodeSelector or required node affinity of %s, or taints not tolerated, exclude the nodes of every budget it could draw from; change them or name another budget", g)}
-	}
-	if w.Budget != "" {
+	case w.Budget != "":
 		return nil, answer{reason: NoBudget, message: fmt.Sprintf(
 			"budget %q does not exist or feeds no nodes; create it, give it a nodeSelector, or name another in spec.budget", w.Budget)}
 	}
 	return nil, answer{reason: NoBudget, message: "no PowerBudget feeds nodes; create one with a nodeSelector"}
+}
+
+// eligible are the candidates, and how many budgets would be but exclude every pod of the group.
+func (l *ledger) eligible(w *Workload, g group) (found []int, clashes int) {
+	for _, i := range l.feeds {
+		switch {
+		case !l.under(i, w.Budget):
+		case len(l.down[i]) > 0 && !l.rooms.opens(i):
+		case !g.some(func(k *kind) bool { return !k.shut[i] }):
+			clashes++
+		default:
+			found = append(found, i)
+		}
+	}
+	return found, clashes
 }

@@ -18,41 +18,42 @@ func (l *ledger) spread(w *Workload, g group, candidates []int) ([]part, verdict
 			f()
 		}
 	}()
-	own := make([]Watts, len(l.b))
+	own, gain := make([]Watts, len(l.b)), l.gain(w)
 	verdict, last := ready, -1
 	for _, pod := range g.pods {
-		c, v := l.spot(w, pod, candidates, own, last)
+		c, v := l.spot(gain, pod, candidates, own, last)
 		if v == never {
 			return nil, never
 		}
-		free, _ := l.rooms.place(l.b[c].Name, []*Pod{pod})
+		at, _ := l.rooms.place(c, []guest{pod})
 		l.take(c, pod.Watts)
-		add(own, l.reach(l.b[c].Name), pod.Watts)
-		undo = append(undo, free, func() { l.take(c, -pod.Watts) })
+		add(own, l.reach[c], pod.Watts)
+		undo = append(undo, func() {
+			leave(at, []guest{pod})
+			l.take(c, -pod.Watts)
+		})
 		verdict, last = min(verdict, v), c
 		parts = join(parts, pod, c)
 	}
 	return parts, verdict
 }
 
-func join(parts []part, pod *Pod, budget int) []part {
+func join(parts []part, pod guest, budget int) []part {
 	for i := range parts {
 		if p := &parts[i]; p.budget == budget {
 			p.pods, p.watts = append(p.pods, pod), p.watts+pod.Watts
 			return parts
 		}
 	}
-	return append(parts, part{group{pods: []*Pod{pod}, watts: pod.Watts}, budget})
+	return append(parts, part{group{pods: []guest{pod}, watts: pod.Watts}, budget})
 }
 
 // spot is the best budget for one pod of a gang of which own is placed already.
-func (l *ledger) spot(w *Workload, pod *Pod, candidates []int, own []Watts, last int) (best int, v verdict) {
+func (l *ledger) spot(gain []Watts, pod guest, candidates []int, own []Watts, last int) (best int, v verdict) {
 	for _, c := range candidates {
-		if l.excludes(pod, c) || (pod.picky() && l.rooms.find(l.b[c].Name, pod) == nil) {
-			continue
-		}
-		switch at := l.judge(w, pod.Watts, c, own); {
-		case at > v, at == v && v > never && best != last && (c == last || l.room[c] > l.room[best]):
+		at := l.judge(gain, pod.Watts, c, own)
+		better := at > v || (at == v && v > never && best != last && (c == last || l.room[c] > l.room[best]))
+		if better && l.rooms.takes(c, pod.kind) {
 			best, v = c, at
 		}
 	}
@@ -76,25 +77,25 @@ func (l *ledger) spreadOver(w *Workload, g group, candidates []int) ([]part, ver
 		l.takeBack(let, more, better)
 		return more, better
 	}
-	for _, p := range let {
-		l.letGo(p, -1)
+	for _, y := range let {
+		l.letGo(y, -1)
 	}
 	return parts, v
 }
 
 // letAllGo lets every reservation of an ended pod go that yields to the workload.
-func (l *ledger) letAllGo(w *Workload) (let []*Pod) {
-	for n := range l.yields {
-		if y := &l.yields[n]; l.ended[y.pod] && y.to(w) {
-			l.letGo(y.pod, 1)
-			let = append(let, y.pod)
+func (l *ledger) letAllGo(w *Workload) (let []*yield) {
+	for _, y := range l.yields {
+		if y.held && y.to(w) {
+			l.letGo(y, 1)
+			let = append(let, y)
 		}
 	}
 	return let
 }
 
 // takeBack keeps what of the ended pods' watts the parts turned out not to need; the last to be let go first.
-func (l *ledger) takeBack(let []*Pod, parts []part, v verdict) {
+func (l *ledger) takeBack(let []*yield, parts []part, v verdict) {
 	left := l.free
 	if v < ready {
 		left = l.room
@@ -102,9 +103,9 @@ func (l *ledger) takeBack(let []*Pod, parts []part, v verdict) {
 	for _, p := range parts {
 		l.take(p.budget, p.watts)
 	}
-	for _, pod := range slices.Backward(let) {
-		if !slices.ContainsFunc(l.where(pod), func(i int) bool { return left[i] < pod.Watts }) {
-			l.letGo(pod, -1)
+	for _, y := range slices.Backward(let) {
+		if !slices.ContainsFunc(y.at, func(i int) bool { return left[i] < y.pod.Watts }) {
+			l.letGo(y, -1)
 		}
 	}
 	for _, p := range parts {

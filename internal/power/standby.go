@@ -21,16 +21,15 @@ func (l *ledger) keepStandby(class []int) {
 			continue
 		}
 		// What can never be there is kept for nobody.
-		watts, above := w.Standby, l.above(w.Priority)
+		watts, gain := w.Standby, l.gain(w)
 		for _, up := range l.up[i] {
-			watts = max(0, min(watts, l.room[up]+l.gain(w, up, above)+l.yielding[up]))
+			watts = max(0, min(watts, l.room[up]+gain[up]+l.yielding[up]))
 		}
-		for _, up := range l.up[i] {
+		for n, up := range l.up[i] {
 			taken := min(watts, l.yielding[up])
 			l.yielding[up] -= taken
 			l.kept[up] += watts - taken
-			l.free[up] -= watts - taken
-			l.room[up] -= watts - taken
+			l.shift(l.up[i][n:n+1], taken-watts)
 		}
 	}
 }

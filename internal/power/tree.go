@@ -1,7 +1,8 @@
 package power
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 	"time"
 )
 
@@ -10,10 +11,12 @@ import (
 type tree struct {
 	b     []Budget
 	index map[string]int
-	// up[i] is i and every budget above it; down[i] is every budget below i that feeds nodes.
-	up   [][]int
-	down [][]int
-	root []int
+	// up[i] is i and every budget above it; down[i] is every budget below i that feeds nodes. reach[i] is
+	// every budget whose watts a pod pinned to i may draw before it is bound to a node: both of them.
+	up, down, reach [][]int
+	root            []int
+	// feeds is the budgets that feed nodes, by name.
+	feeds []int
 }
 
 func newTree(budgets []Budget) *tree {
@@ -21,18 +24,23 @@ func newTree(budgets []Budget) *tree {
 	for i := range budgets {
 		t.index[budgets[i].Name] = i
 	}
-	t.up, t.down = make([][]int, len(budgets)), make([][]int, len(budgets))
+	t.up, t.down, t.reach = make([][]int, len(budgets)), make([][]int, len(budgets)), make([][]int, len(budgets))
 	for i := range budgets {
 		t.up[i] = t.climb(i)
 		if t.parent(i) < 0 {
 			t.root = append(t.root, i)
 		}
 		if budgets[i].Feeds {
+			t.feeds = append(t.feeds, i)
 			for _, a := range t.up[i][1:] {
 				t.down[a] = append(t.down[a], i)
 			}
 		}
 	}
+	for i := range budgets {
+		t.reach[i] = slices.Concat(t.up[i], t.down[i])
+	}
+	slices.SortFunc(t.feeds, func(a, b int) int { return cmp.Compare(budgets[a].Name, budgets[b].Name) })
 	return t
 }
 
@@ -47,9 +55,7 @@ func (t *tree) parent(i int) int {
 // climb lists i and its ancestors, and stops where it meets itself.
 func (t *tree) climb(i int) []int {
 	var chain []int
-	seen := map[int]bool{}
-	for ; i >= 0 && !seen[i]; i = t.parent(i) {
-		seen[i] = true
+	for ; i >= 0 && !slices.Contains(chain, i); i = t.parent(i) {
 		chain = append(chain, i)
 	}
 	return chain
@@ -62,19 +68,6 @@ func (t *tree) chain(name string) []int {
 		return t.up[i]
 	}
 	return t.root
-}
-
-// reach is every budget whose watts a pod pinned to the named budget may draw before it is bound to a
-// node: the budget, those above, and those below that feed nodes.
-func (t *tree) reach(name string) []int {
-	i, ok := t.index[name]
-	if !ok {
-		return t.all()
-	}
-	if len(t.down[i]) == 0 {
-		return t.up[i]
-	}
-	return append(append([]int{}, t.up[i]...), t.down[i]...)
 }
 
 func (t *tree) all() []int {
@@ -90,12 +83,8 @@ func (t *tree) under(i int, name string) bool {
 	if name == "" {
 		return true
 	}
-	for _, a := range t.up[i] {
-		if t.b[a].Name == name {
-			return true
-		}
-	}
-	return false
+	above, ok := t.index[name]
+	return ok && slices.Contains(t.up[i], above)
 }
 
 // at is the limit of budget i at one time, less its margin, and the cut that sets it, -1 for the spec.
@@ -132,21 +121,18 @@ func (t *tree) least(i int, now, end time.Time) (Watts, int) {
 	return low, by
 }
 
-// fall is the first time after the given one at which the limit of budget i is below w.
-func (t *tree) fall(i int, after time.Time, w Watts) (time.Time, bool) {
-	starts := make([]time.Time, 0, len(t.b[i].Cuts))
+// fall is the first time after the given one at which the limit of budget i is below w; zero is never.
+func (t *tree) fall(i int, after time.Time, w Watts) (first time.Time) {
 	for c := range t.b[i].Cuts {
-		if s := t.b[i].Cuts[c].Start; s.After(after) {
-			starts = append(starts, s)
+		start := t.b[i].Cuts[c].Start
+		if !start.After(after) || (!first.IsZero() && !start.Before(first)) {
+			continue
+		}
+		if low, _ := t.at(i, start); low < w {
+			first = start
 		}
 	}
-	sort.Slice(starts, func(a, b int) bool { return starts[a].Before(starts[b]) })
-	for _, s := range starts {
-		if low, _ := t.at(i, s); low < w {
-			return s, true
-		}
-	}
-	return time.Time{}, false
+	return first
 }
 
 func less(w Watts, percent int) Watts { return w - w*Watts(percent)/100 }

@@ -11,6 +11,9 @@ type yield struct {
 	pod      *Pod
 	// gang: the pod's gang runs on with fewer than minPods, and the watts are kept for its refill.
 	gang bool
+	// held says that the watts are not let go yet, at where they count.
+	held bool
+	at   []int
 }
 
 // countEnded enters what a workload's ended pods still hold: until their release delay is over, and as
@@ -34,16 +37,17 @@ func (l *ledger) countEnded(w *Workload) {
 	slices.SortFunc(over, func(a, b *Pod) int { return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.UID, b.UID)) })
 	for n, p := range over {
 		if gang := n < lacks; gang || l.s.Now.Before(p.Until) {
-			add(l.res, l.where(p), p.Watts)
-			l.ended[p] = true
-			l.yields = append(l.yields, yield{w, p, gang})
+			y := &yield{workload: w, pod: p, gang: gang, held: true, at: l.where(p)}
+			add(l.res, y.at, p.Watts)
+			l.ended[p] = y
+			l.yields = append(l.yields, y)
 		}
 	}
 }
 
 // sortYields orders them as they are let go: lowest priority first, then what would be let go next.
 func (l *ledger) sortYields() {
-	slices.SortFunc(l.yields, func(a, b yield) int {
+	slices.SortFunc(l.yields, func(a, b *yield) int {
 		return cmp.Or(
 			cmp.Compare(a.workload.Priority, b.workload.Priority),
 			a.pod.Until.Compare(b.pod.Until),
@@ -56,21 +60,22 @@ func (l *ledger) sortYields() {
 // yieldTo lets reservations of ended pods go until a pod that waits has its watts: the release delay
 // yields to pending pods of equal or higher priority (liveness f). What does not help is kept.
 func (l *ledger) yieldTo(w *Workload, need Watts, c int) verdict {
-	v := l.judge(w, need, c, nil)
+	gain := l.gain(w)
+	v := l.judge(gain, need, c, nil)
 	var let []*yield
-	for n := range l.yields {
+	for _, y := range l.yields {
 		if v == ready {
 			break
 		}
-		if y := &l.yields[n]; l.ended[y.pod] && y.to(w) && l.helps(y.pod, w, need, c) {
-			l.letGo(y.pod, 1)
+		if y.held && y.to(w) && l.helps(y, gain, need, c) {
+			l.letGo(y, 1)
 			let = append(let, y)
-			v = l.judge(w, need, c, nil)
+			v = l.judge(gain, need, c, nil)
 		}
 	}
 	if v < feasible {
 		for _, y := range let {
-			l.letGo(y.pod, -1)
+			l.letGo(y, -1)
 		}
 	}
 	return v
@@ -85,11 +90,9 @@ func (y *yield) to(w *Workload) bool {
 }
 
 // helps tells whether the ended pod holds watts that a need at budget c is short of.
-func (l *ledger) helps(p *Pod, w *Workload, need Watts, c int) bool {
-	above := l.above(w.Priority)
-	reach := l.reach(l.b[c].Name)
-	for _, i := range l.where(p) {
-		if need > min(l.free[i], l.room[i]+l.gain(w, i, above)) && slices.Contains(reach, i) {
+func (l *ledger) helps(y *yield, gain []Watts, need Watts, c int) bool {
+	for _, i := range y.at {
+		if need > min(l.free[i], l.room[i]+gain[i]) && slices.Contains(l.reach[c], i) {
 			return true
 		}
 	}
@@ -97,18 +100,20 @@ func (l *ledger) helps(p *Pod, w *Workload, need Watts, c int) bool {
 }
 
 // letGo takes an ended pod's watts out of the ledger; with sign -1 it puts them back.
-func (l *ledger) letGo(p *Pod, sign Watts) {
-	l.ended[p] = sign < 0
-	at := l.where(p)
-	add(l.res, at, -sign*p.Watts)
-	add(l.free, at, sign*p.Watts)
-	add(l.room, at, sign*p.Watts)
+func (l *ledger) letGo(y *yield, sign Watts) {
+	y.held = sign < 0
+	watts := sign * y.pod.Watts
+	add(l.res, y.at, -watts)
+	l.shift(y.at, watts)
 }
 
 // relieve looks for a budget where ended pods alone hold up a group that AI pods leave no room for.
 func (l *ledger) relieve(w *Workload, g group, candidates []int, best place) place {
+	if len(l.yields) == 0 {
+		return best
+	}
 	for _, c := range candidates {
-		if l.judge(w, g.watts, c, nil) != blocked || !l.houses(c, g) {
+		if l.judge(l.gain(w), g.watts, c, nil) != blocked || g.excluded(c) || !l.houses(c, g) {
 			continue
 		}
 		if v := l.yieldTo(w, g.watts, c); v >= feasible {

@@ -117,7 +117,7 @@ var namedMutants = []Mutant{
 	},
 	{
 		"admits-what-is-not-free", "L1", "internal/power/seek.go",
-		"		case need > l.free[i]:\n			v = min(v, feasible)\n", "",
+		"	case need > l.free[i]:\n		return feasible\n", "",
 	},
 	{
 		"heartbeat-ignored", "L6", "controllers/site_gone.go",
