@@ -73,6 +73,13 @@ type machine struct {
 	// before is its bound before it was told to sleep, which counts until a look begun after settles.
 	before  fit.Watts
 	settles time.Duration
+	// rises are the watts that it was told and has not been seen at, which count until they would be settled.
+	rises []rising
+}
+
+type rising struct {
+	until time.Duration
+	watts fit.Watts
 }
 
 // operation is the one outstanding at a slot.

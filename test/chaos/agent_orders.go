@@ -97,9 +97,10 @@ func (a *agent) order(now time.Duration, o fit.Order, allowance lease.Allowance)
 		return
 	}
 	if allowance.Mode == lease.Leased && !fit.Allowed(a.devices(all), o, fit.Watts(allowance.Watts)-a.left, now) {
+		a.h.check.broke("L2", "%s chooses %v for %s, which its lease of %d W does not allow", a.name, o.Setting, s.dev.name, allowance.Watts)
 		return
 	}
-	a.h.check.raises(a, s, o.Setting, allowance)
+	a.h.check.raises(a, s, o, allowance)
 	a.apply(now, s, o.Setting, raises, allowance.Until)
 }
 
@@ -111,6 +112,8 @@ func (a *agent) apply(now time.Duration, s *slot, setting fit.Setting, raises bo
 	before.marks = append([]time.Duration(nil), m.marks...)
 	if m.before, m.settles = 0, 0; setting.Kind == fit.Sleep {
 		m.before, m.settles = m.device.Bound(now), now+s.dev.traits.Sleep.Worst
+	} else {
+		m.rises = append(m.rises, rising{now + min(s.dev.traits.Wake.Worst, s.dev.traits.Trim.Worst), fit.Watts(s.dev.named(setting))})
 	}
 	m.device.Write(now, setting)
 	m.wrote, m.commanded, m.floored = now, true, true
@@ -144,7 +147,7 @@ func (a *agent) apply(now time.Duration, s *slot, setting fit.Setting, raises bo
 		a.urgent = true
 		if v == refused {
 			m.device.Refused(now)
-			m.before = 0
+			m.before, m.rises = 0, nil
 			m.commanded, m.floored, m.wrote, m.marks = before.commanded, before.floored, before.wrote, before.marks
 		}
 	})
@@ -242,6 +245,9 @@ func (a *agent) saw(s *slot, r fit.Reading) {
 	}
 	a.urgent = a.urgent || len(m.marks) > 0
 	m.last, m.read, m.missed = r, true, 0
+	if r.State == fit.Hashing {
+		m.rises = nil
+	}
 	kept := m.marks[:0]
 	for _, mark := range m.marks {
 		if mark > r.At {
@@ -251,7 +257,7 @@ func (a *agent) saw(s *slot, r fit.Reading) {
 	m.marks = kept
 	if m.stale && len(m.marks) == 0 {
 		prior := m.device.Prior()
-		m.device, m.before = a.newDevice(s.dev), 0
+		m.device, m.before, m.rises = a.newDevice(s.dev), 0, nil
 		m.device.SetPrior(prior)
 		m.stale = false
 	}

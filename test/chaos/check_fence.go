@@ -1,9 +1,11 @@
 package chaos
 
 import (
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/controllers"
@@ -40,6 +42,7 @@ func (c *checker) rules(o *operator, b *books) {
 	epoch, _, _ := o.holds("")
 	if epoch != o.epoch {
 		o.epoch, o.tookOver = epoch, c.h.now
+		c.caughtUp(o)
 	}
 	if epoch <= o.outranked && c.h.now > o.outrankedAt+passLimit {
 		c.broke("L7", "%s decides under epoch %d, and knows of %d since %v", o.name, epoch, o.outranked, o.outrankedAt)
@@ -52,6 +55,25 @@ func (c *checker) rules(o *operator, b *books) {
 			c.broke("L7", "%s lets pods of %s in, %v after the store was seen to have gone back", o.name, b.s.Workloads[i].Key, c.h.now-c.h.ahead)
 		}
 	}
+}
+
+// caughtUp judges that a new leader's caches have everything that was there when it read the Lease (L6, L7).
+func (c *checker) caughtUp(o *operator) {
+	for _, k := range []kind{budgets, pools, cuts, pods} {
+		for _, is := range c.h.store.objs[k] {
+			if is.GetLabels()[componentLabel] == agentComponent || versionOf(is) > o.readRV {
+				continue
+			}
+			if has := o.cache.get(k, keyOf(is)); has == nil || versionOf(has) < versionOf(is) {
+				c.broke("L7", "%s leads, and has yet to see the newest of %s %s", o.name, kindNames[k], is.GetName())
+			}
+		}
+	}
+}
+
+func versionOf(o client.Object) uint64 {
+	v, _ := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
+	return v
 }
 
 // rolledBack is how long nothing is let in where the store went back in time.
@@ -69,6 +91,13 @@ func (c *checker) confirmed(o *operator, before, after *powerv1.GPUWorkload) {
 		if r := &after.Status.Reservations[i]; !known[r.UID] && seen.version == before.ResourceVersion && o.readAt < seen.at {
 			c.broke("L7", "%s reserves watts for pod %s on a version that it saw at %v; it read the leader Lease last at %v", o.name, r.Name, seen.at, o.readAt)
 		}
+	}
+}
+
+// lapsed looks that a process does not take a renewal for fresh that was asked for so long ago.
+func (c *checker) lapsed(o *operator, renewal time.Duration) {
+	if !o.dead && o.renewed == renewal && o.leader.Fresh() {
+		c.broke("L7", "%s takes its renewal of %v for fresh", o.name, renewal)
 	}
 }
 

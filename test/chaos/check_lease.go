@@ -96,6 +96,7 @@ type account struct {
 	epoch   lease.Epoch
 	run     lease.Run
 	met     time.Duration // when the run was first
+	told    uint64        // the newest assignment that was put up to leave
 	heard   bool
 	at      time.Duration // when
 	report  lease.Report
@@ -217,6 +218,8 @@ func (c *checker) granted(o *operator, key string, m *lease.Lease) {
 		return
 	case m.Seq == 1 && o.readAt < k.met:
 		c.broke("L7", "%s gives run %d its first lease; it was met at %v and the leader Lease read last at %v", o.name, m.Run, k.met, o.readAt)
+	case m.Seq == 1 && k.report.Generation < k.told:
+		c.broke("L4", "%s gives run %d its first lease, and it has yet to look for its machines", o.name, m.Run)
 	case m.AsOf > k.report.AsOf:
 		c.broke("TTL", "%s gives %s a lease as of %v, and it was heard at %v last", o.name, key, m.AsOf, k.report.AsOf)
 	case len(k.sent) > 0 && m.Seq <= k.sent[len(k.sent)-1].Seq || m.Seq <= k.report.Seq:

@@ -48,6 +48,7 @@ func (c *checker) bounded(a *agent, r *lease.Report) {
 		if d := s.machine.device; len(s.machine.marks) == 0 && d.Condition(a.now()) == fit.IsHashing && s.dev.traits.CanSleep && r.Settle < s.dev.traits.Sleep.Worst {
 			c.broke("L1", "%s says that it sheds within %v, and %s takes %v to sleep", a.name, r.Settle, s.dev.name, s.dev.traits.Sleep.Worst)
 		}
+		c.promised(a, s, bound)
 		switch most := s.dev.most(); {
 		case s.dev.wild:
 		case float64(bound) < most-slack(most):
@@ -65,7 +66,9 @@ func (c *checker) bounded(a *agent, r *lease.Report) {
 }
 
 // raises judges an order that is about to leave: with it, what the machines may draw is under the lease.
-func (c *checker) raises(a *agent, s *slot, setting fit.Setting, allowance lease.Allowance) {
+func (c *checker) raises(a *agent, s *slot, o fit.Order, allowance lease.Allowance) {
+	c.refuses(a, s, o)
+	setting := o.Setting
 	if allowance.Mode != lease.Leased || s.dev.settles(setting) <= s.dev.most()+slack(s.dev.most()) {
 		return
 	}
@@ -86,9 +89,50 @@ func (c *checker) raises(a *agent, s *slot, setting fit.Setting, allowance lease
 	}
 }
 
+// refuses looks that a raise is refused where bounds leave a watt too little for it.
+func (c *checker) refuses(a *agent, s *slot, o fit.Order) {
+	now, list := a.now(), a.devices(all)
+	need := fit.Watts(s.dev.named(o.Setting))
+	if o.Setting.Kind == fit.Sleep || need <= o.Device.Bound(now) {
+		return
+	}
+	for _, d := range list {
+		if d != o.Device {
+			need += d.Bound(now)
+		}
+	}
+	if fit.Allowed(list, o, need-1, now) {
+		c.broke("L2", "%s may set %s to %v under %d W, which is less than bounds would add up to", a.name, s.dev.name, o.Setting, need-1)
+	}
+}
+
 // shedIn is how long an agent may take until its machines draw what its lease says: a raise in flight ends,
 // the slowest machine falls asleep, and a try that was lost is made again.
 const shedIn = 50 * time.Second
+
+// promised: a bound is never under what the machine's firmware follows, nor under a write that may yet be
+// taking effect.
+func (c *checker) promised(a *agent, s *slot, bound fit.Watts) {
+	m := s.machine
+	if target := s.dev.target(m.last); m.last.State == fit.Hashing && bound < target {
+		c.broke("L5", "%s bounds %s by %d W, and it follows a target of %d W", a.name, s.dev.name, bound, target)
+	}
+	for _, r := range m.rises {
+		if m.last.At < r.until && bound < r.watts {
+			c.broke("L5", "%s bounds %s by %d W, and it may yet go to the %d W that it was told", a.name, s.dev.name, bound, r.watts)
+		}
+	}
+}
+
+// target is the watts that a reading says the machine follows; 0 where it names none.
+func (d *device) target(r fit.Reading) fit.Watts {
+	for _, m := range d.traits.Modes {
+		if m.Name == r.Mode && r.Target == 0 {
+			return m.Watts
+		}
+	}
+	return r.Target
+}
 
 // restless is what a machine that sleeps may draw more than its model does.
 const restless = 60

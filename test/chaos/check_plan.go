@@ -15,6 +15,7 @@ func (c *checker) decided(o *operator, s *power.Site, p *power.Plan, read bool) 
 	b := newBooks(s, p)
 	c.rules(o, b)
 	o.opens(b)
+	c.waits(o, p)
 	for i := range s.Budgets {
 		c.judgeRoom(o, b, i, read)
 		c.judgeSheds(o, b, i)

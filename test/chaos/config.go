@@ -135,7 +135,7 @@ func (d *drawing) site() {
 	c := &d.c
 	n := pick(d.sim, []int{1, 1, 2, 2, 3})
 	for i := range n {
-		b := budgetConfig{name: string(rune('a' + i)), margin: int32(pick(d.sim, []int{0, 2, 5})), base: int64(d.span(0, 10)) * 100, evict: d.chance(0.3)}
+		b := budgetConfig{name: string(rune('a' + i)), margin: int32(pick(d.sim, []int{0, 2, 5})), base: int64(d.span(0, 10)) * 100, evict: d.chance(0.45)}
 		if i > 0 {
 			b.parent = c.budgets[d.span(0, i-1)].name
 		}
@@ -204,7 +204,7 @@ func (d *drawing) work(i int) {
 	c := &d.c
 	w := workConfig{
 		name: fmt.Sprintf("w%d", i), budget: -1, pods: d.span(1, 4), gpus: int64(d.span(1, 2)),
-		priority: int32(pick(d.sim, []int{0, 0, 0, 5, 10})), evictable: d.chance(0.3),
+		priority: int32(pick(d.sim, []int{0, 0, 0, 5, 10})), evictable: d.chance(0.45),
 		at: d.between(0, 45*time.Second), work: d.between(10*time.Second, 120*time.Second),
 		share: pick(d.sim, []float64{1, 1, 1, 0.7}),
 	}

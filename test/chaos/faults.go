@@ -37,11 +37,11 @@ var kindsOfActions = []struct {
 	{"crash-operator", 6}, {"stop-operator", 2}, {"pause-operator", 6}, {"pause-at-send", 4},
 	{"crash-agent", 5}, {"pause-agent", 3}, {"delete-agent-pod", 3},
 	{"api-down", 2}, {"api-hung", 3}, {"partition", 6}, {"partition-reports", 3}, {"partition-orders", 3},
-	{"stall-watch", 6}, {"delete-lock", 1}, {"lose-node", 4}, {"power-off-node", 2}, {"lose-agent-node", 2},
+	{"stall-watch", 6}, {"delete-lock", 1}, {"lose-node", 6}, {"power-off-node", 2}, {"lose-agent-node", 2},
 	{"deaf", 4}, {"dark", 4}, {"refuses", 2}, {"reboot", 2},
 	{"curtail", 7}, {"curtail-now", 1}, {"delete-cut", 2}, {"edit-cut", 1}, {"limit-down", 2}, {"limit-up", 2},
 	{"delete-work", 3}, {"delete-pod", 4}, {"force-delete-pod", 2}, {"more-pods", 6}, {"edit-work", 2}, {"stray", 1},
-	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1},
+	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1}, {"blind-takeover", 3}, {"keep-gates", 3},
 }
 
 // plan draws what is done, and when.
@@ -63,6 +63,13 @@ func (d *drawing) plan() {
 				c.actions = append(c.actions, d.action(k.what))
 				break
 			}
+		}
+	}
+	for i := range c.actions {
+		// A node that is lost for long is judged for as long as it is.
+		if a := &c.actions[i]; a.what == "lose-node" && a.length+a.delay > 70*time.Second && d.chance(0.5) {
+			c.calm = max(c.calm, a.at+100*time.Second)
+			c.end = c.calm
 		}
 	}
 	switch {
@@ -137,6 +144,7 @@ var acts map[string]func(*history, *action)
 func init() {
 	acts = map[string]func(*history, *action){
 		"crash-operator": func(h *history, a *action) { h.crash(h.operators[a.who%2], min(a.length, 20*time.Second)) },
+		"blind-takeover": (*history).blindTakeover,
 		"stop-operator":  func(h *history, a *action) { h.stopOperator(h.operators[a.who%2], min(a.length, 10*time.Second)) },
 		"pause-operator": func(h *history, a *action) { h.pause(&h.operators[a.who%2].process, a.length) },
 		"pause-at-send":  func(h *history, a *action) { h.pausing[a.who%2] = a.length },
@@ -175,6 +183,7 @@ func init() {
 		"reshard":           (*history).reshard,
 		"delete-pool":       (*history).deletePool,
 		"cordon":            (*history).cordon,
+		"keep-gates":        func(h *history, a *action) { h.gatesKept = h.now + a.length },
 		"go-back":           (*history).goBack,
 		"babble": func(h *history, a *action) {
 			if p, ok := nth(h.agents, a.who); ok {
@@ -185,6 +194,20 @@ func init() {
 	}
 	addMachineActs()
 	addSiteActs()
+}
+
+// blindTakeover ends the leader in order while the other sees nothing new.
+func (h *history) blindTakeover(a *action) {
+	for slot, o := range h.operators {
+		if h.check.leads(o) {
+			c := h.operators[1-slot].cache
+			for k := range kinds {
+				c.stalled[k] = max(c.stalled[k], h.now+a.length)
+			}
+			h.stopOperator(o, time.Second)
+			return
+		}
+	}
 }
 
 // stopOperator ends a process in order: it lets the Lease go once it has stopped.
@@ -310,7 +333,7 @@ func (h *history) calmDown() {
 	h.logf("-- calm")
 	h.cfg.lost, h.cfg.late, h.cfg.slow = 0, 0, 0
 	h.cfg.lag = min(h.cfg.lag, 100*time.Millisecond)
-	h.server.down = false
+	h.server.down, h.gatesKept = false, 0
 	h.goOn()
 	h.cuts = [2][maxGroups]cut{}
 	h.pausing = [2]time.Duration{}

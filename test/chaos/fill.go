@@ -130,6 +130,9 @@ func (o *operator) openGate(is client.Object, data []byte) (client.Object, error
 	case p.Metadata.ResourceVersion != "" && p.Metadata.ResourceVersion != pod.ResourceVersion:
 		return nil, conflict(pods, pod.Name)
 	}
+	if o.h.now < o.h.gatesKept {
+		return nil, apierrors.NewForbidden(resourceOf(pods), pod.Name, errKept)
+	}
 	next := pod.DeepCopy()
 	for _, g := range p.Spec.SchedulingGates {
 		if g.Patch == "delete" && g.Name == powerv1.Gate {

@@ -43,6 +43,8 @@ type history struct {
 	// ahead is when an agent met an epoch of a store that went back since; babbled that one talked nonsense.
 	ahead   time.Duration
 	babbled bool
+	// gatesKept is until when a policy refuses to open gates.
+	gatesKept time.Duration
 	// pausing is for how long a process is paused the next time it sends.
 	pausing [2]time.Duration
 }

@@ -3,7 +3,9 @@ package chaos
 import (
 	"context"
 	"strconv"
+	"time"
 
+	"github.com/counterweight-dev/counterweight/controllers"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,11 +32,11 @@ func (l locks) Get(ctx context.Context, name string, _ metav1.GetOptions) (out *
 		if h.lock == nil {
 			return nil, apierrors.NewNotFound(leaseResource, name)
 		}
-		is := h.lock
+		is, rv := h.lock, h.store.rv
 		return func() {
 			out = is.DeepCopy()
 			if by := is.Spec.HolderIdentity; by != nil && *by == l.o.name {
-				l.o.readAt = begun
+				l.o.readAt, l.o.readRV = begun, rv
 			}
 		}, nil
 	})
@@ -77,7 +79,10 @@ func (l locks) write(ctx context.Context, next *coordinationv1.Lease, check func
 		h.store.rv++
 		next.ResourceVersion = strconv.FormatUint(h.store.rv, 10)
 		h.lock = next
-		return func() { out, l.o.renewed = next.DeepCopy(), begun }, nil
+		return func() {
+			out, l.o.renewed = next.DeepCopy(), begun
+			h.at(begun+controllers.LeaseDuration+time.Millisecond, func() { h.check.lapsed(l.o, begun) })
+		}, nil
 	})
 	return out, err
 }

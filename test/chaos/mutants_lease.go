@@ -20,8 +20,6 @@ var leaseMutants = []Mutant{
 		"	i.run, i.runSeen, i.confirmed, i.heard = run, now, false, false\n", "	i.run, i.runSeen, i.heard = run, now, false\n"},
 	{"any-read-confirms", "L7", "internal/lease/issuer.go",
 		"	if i.run != 0 && !begun.Before(i.runSeen) {", "	if i.run != 0 {"},
-	{"lease-before-machines-are-found", "L4", "internal/lease/issuer.go",
-		" || (i.seq == 0 && i.report.Generation < i.generation) {", " {"},
 	{"higher-epoch-is-ignored", "L7", "internal/lease/issuer.go",
 		"	if r.Epoch > i.epoch {\n		return nil, ErrOldEpoch\n	}\n", ""},
 	{"nonsense-counts", "L2", "internal/lease/sane.go",

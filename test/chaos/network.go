@@ -57,6 +57,9 @@ func (o *operator) attach(ctx context.Context, options link.Options) controllers
 // PutHello lets m leave next, and drops a lease that was waiting.
 func (s *stream) PutHello(m lease.Hello) {
 	s.hello, s.lease = &m, nil
+	if k := s.o.accounts[s.agent]; k != nil && k.epoch == m.Epoch {
+		k.told = m.Generation
+	}
 	s.flush()
 }
 
@@ -226,6 +229,9 @@ func (c *conn) arrive(m order) {
 		return
 	}
 	c.a.do(func() { c.a.take(m) })
+	if m.lease != nil && h.chance(h.cfg.late/4) {
+		h.after(h.between(0, time.Second), func() { h.forge(c.a, *m.lease) })
+	}
 }
 
 // stray is an order that comes late, to whatever process is in the pod by then.
@@ -233,6 +239,25 @@ func (c *conn) stray(m order) {
 	if a := c.a.pod.process; a != nil {
 		a.do(func() { a.take(m) })
 	}
+}
+
+// forge hands an agent what no leader of its own has sent to it: an order for another run, of another leader,
+// from before, or from a time to come.
+func (h *history) forge(a *agent, m lease.Lease) {
+	switch h.span(0, 4) {
+	case 0:
+		m.Run, m.Seq = m.Run+1, m.Seq+1
+	case 1:
+		m.Epoch, m.Seq = m.Epoch+1, m.Seq+1
+	case 2:
+		m.Epoch, m.Seq = m.Epoch-1, m.Seq+1
+	case 3:
+		m.Watts *= 2
+	case 4:
+		m.AsOf, m.Seq = a.now()+h.between(time.Second, time.Minute), m.Seq+1
+	}
+	h.logf("%s gets a lease of nobody's: epoch %d, run %d, number %d", a.name, m.Epoch, m.Run, m.Seq)
+	a.do(func() { a.take(order{lease: &m}) })
 }
 
 // report carries an agent's report to the operator.

@@ -49,11 +49,13 @@ type operator struct {
 	// For the checker's books: when the last read of the leader Lease that
 	// named this process was begun, and when its last renewal was.
 	readAt  time.Duration
+	readRV  uint64 // how far the store was then
 	renewed time.Duration
 	lives   int
 	// accounts are what its ledger must count, by agent; rises what its leases rose by lately.
 	accounts map[string]*account
 	rises    []rise
+	waiting  map[string]wait // for miners, by workload
 	// open are the pods whose gates its newest decision opens; tookOver is when it decided first under epoch.
 	open     map[string]bool
 	epoch    uint64
@@ -76,6 +78,7 @@ func (h *history) boot(slot int) *operator {
 	o := &operator{h: h, slot: slot, lives: h.lives, offset: h.cfg.offsets[slot]}
 	o.name = fmt.Sprintf("op%d.%d", slot, h.lives)
 	o.cache, o.accounts = &cache{o: o}, map[string]*account{}
+	o.waiting = map[string]wait{}
 	o.leaving, o.versions = map[string]time.Duration{}, map[types.NamespacedName]sighting{}
 	h.operators[slot] = o
 	o.cache.fillFrom(0)

@@ -14,6 +14,7 @@ var (
 	errRefused = errors.New("connection refused")
 	errReset   = errors.New("connection reset by peer")
 
+	errKept     = errors.New("a policy refuses it")
 	errNotFresh = errors.New("the last renewal is too old to write anything")
 )
 

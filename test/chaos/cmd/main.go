@@ -30,7 +30,7 @@ func main() {
 	flag.BoolVar(&f.timeline, "timeline", false, "with -history: print everything that happens, unshrunk")
 	flag.IntVar(&f.most, "most", 1, "stop after so many violations")
 	flag.BoolVar(&f.mutants, "mutants", false, "hunt the known defects, each in a program of its own")
-	flag.StringVar(&f.only, "only", "", "with -mutants: only the one of that name")
+	flag.StringVar(&f.only, "only", "", "with -mutants: only those of these names, with commas between")
 	flag.StringVar(&f.table, "table", "", "with -mutants: the page whose table is written anew")
 	flag.StringVar(&f.profile, "profile", "", "write a CPU profile here")
 	flag.Parse()
