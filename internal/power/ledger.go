@@ -2,6 +2,7 @@ package power
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -95,7 +96,7 @@ func newLedger(s *Site) *ledger {
 	l.countAgents()
 	l.countPools()
 	l.limits()
-	l.moved = l.all()
+	l.moved = slices.Clone(l.all)
 	l.rooms = newRooms(s, l.index)
 	l.countPods()
 	for i := range s.Budgets {
@@ -230,7 +231,7 @@ func (l *ledger) where(p *Pod) []int {
 	if budget, ok := l.index[p.Budget]; ok {
 		return l.reach[budget]
 	}
-	return l.all()
+	return l.all
 }
 
 // admits is every budget whose nodes the pod's own selector allows; all of them where it can't be told.
@@ -249,7 +250,7 @@ func (l *ledger) admits(p *Pod) []int {
 		}
 	}
 	if len(found) == 0 {
-		return l.all()
+		return l.all
 	}
 	return found
 }

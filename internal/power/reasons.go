@@ -127,7 +127,7 @@ func (l *ledger) queued(i int) Watts {
 }
 
 func (l *ledger) noRooms(g group, candidates []int) string {
-	names := make([]string, 0, len(candidates))
+	names := make([]string, 0, 5)
 	for _, c := range candidates {
 		if len(names) == 4 {
 			names = append(names, "...")

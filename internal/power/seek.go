@@ -164,7 +164,7 @@ func (l *ledger) judge(gain []Watts, need Watts, c int, own []Watts) verdict {
 func (l *ledger) hear(w *Workload, need Watts) {
 	gain, changed := l.gain(w), false
 	if q := (question{rankOf(w), need}); q != l.asked {
-		l.asked, l.moved = q, l.all()
+		l.asked, l.moved = q, append(l.moved[:0], l.all...)
 	}
 	for _, i := range l.moved {
 		v := l.says(i, need, gain[i], 0)
@@ -267,14 +267,15 @@ func (g group) excluded(i int) bool {
 // candidates are the budgets that feed nodes, under the one the workload asks for, where some pod of the
 // group can run: those with nodes of their own, by name.
 func (l *ledger) candidates(w *Workload, g group) ([]int, answer) {
-	k, single := g.pods[0].kind, len(g.pods) == 1
-	if found := k.candidates[w.Budget]; single && found != nil {
+	k := g.pods[0].kind
+	mixed := g.some(func(o *kind) bool { return o != k })
+	if found := k.candidates[w.Budget]; !mixed && found != nil {
 		return found, answer{}
 	}
 	found, clashes := l.eligible(w, g)
 	switch {
 	case len(found) > 0:
-		if single {
+		if !mixed {
 			k.candidates[w.Budget] = found
 		}
 		return found, answer{}

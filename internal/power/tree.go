@@ -15,14 +15,15 @@ type tree struct {
 	// every budget whose watts a pod pinned to i may draw before it is bound to a node: both of them.
 	up, down, reach [][]int
 	root            []int
-	// feeds is the budgets that feed nodes, by name.
-	feeds []int
+	// feeds is the budgets that feed nodes, by name; all is every one.
+	feeds, all []int
 }
 
 func newTree(budgets []Budget) *tree {
 	t := &tree{b: budgets, index: make(map[string]int, len(budgets))}
 	for i := range budgets {
 		t.index[budgets[i].Name] = i
+		t.all = append(t.all, i)
 	}
 	t.up, t.down, t.reach = make([][]int, len(budgets)), make([][]int, len(budgets)), make([][]int, len(budgets))
 	for i := range budgets {
@@ -68,14 +69,6 @@ func (t *tree) chain(name string) []int {
 		return t.up[i]
 	}
 	return t.root
-}
-
-func (t *tree) all() []int {
-	all := make([]int, len(t.b))
-	for i := range all {
-		all[i] = i
-	}
-	return all
 }
 
 // under tells whether budget i is the named one or below it; every budget is under "".
