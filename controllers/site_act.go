@@ -101,11 +101,17 @@ func (r *SiteReconciler) writeWorkload(ctx context.Context, s *snapshot, w *work
 
 // openGates takes the gate off every pod of the plan that has its reservation written.
 func (r *SiteReconciler) openGates(ctx context.Context, s *snapshot, p *power.WorkloadPlan, w *powerv1.GPUWorkload) error {
-	errs := make([]error, len(p.Pods))
-	r.each(len(p.Pods), func(i int) {
-		pod := s.podByUID[types.UID(p.Pods[i].UID)]
-		if p.Pods[i].Open && pod != nil && gate.Gated(pod) {
-			errs[i] = r.openGate(ctx, pod, w, p.Pods[i], s.pin(p.Pods[i].Budget))
+	var due []power.PodPlan
+	for _, pod := range p.Pods {
+		if pod.Open {
+			due = append(due, pod)
+		}
+	}
+	errs := make([]error, len(due))
+	r.each(len(due), func(i int) {
+		pod := s.podByUID[types.UID(due[i].UID)]
+		if pod != nil && gate.Gated(pod) {
+			errs[i] = r.openGate(ctx, pod, w, due[i], s.pin(due[i].Budget))
 		}
 	})
 	return errors.Join(errs...)
