@@ -16,9 +16,11 @@ import (
 )
 
 const (
-	// nodeQuiet is how much newer than a pod's end its node's heartbeat must be to prove that the node,
-	// alive, no longer has it (L6).
+	// nodeQuiet is for how long after a pod's end its node must have been heard to prove that the node,
+	// alive, no longer has it (L6). One that was away and is back has yet to end it.
 	nodeQuiet = 60 * time.Second
+	// nodeAway is how far apart two heartbeats are of a node that was away in between.
+	nodeAway = 40 * time.Second
 	// listenEvery is how often one node is asked, listenAtOnce how many are in one pass.
 	listenEvery  = 10 * time.Second
 	listenAtOnce = 64
@@ -27,7 +29,8 @@ const (
 // beat is what was last heard of a node, by uncached reads.
 type beat struct {
 	asked, at time.Time
-	deleted   bool // the Node object is no more: somebody has said that the machine is off
+	since     time.Time // the first heartbeat of a row without a gap that ends with at
+	deleted   bool      // the Node object is no more: somebody has said that the machine is off
 }
 
 // enterGone counts every reservation whose pod is no more, until the pod is known to have ended.
@@ -51,17 +54,15 @@ func (r *SiteReconciler) enterGone(s *snapshot, w *workloadFacts) {
 	}
 }
 
-// forgotten tells whether the node of a vanished pod was heard long enough after it vanished, or is no
+// forgotten tells whether the node of a vanished pod was heard for long enough after it vanished, or is no
 // more; all nodes of its budget where the node is not known, as after a takeover. Those not heard yet are
 // asked once the leases are out, and named in a condition with the way out (liveness i).
 func (r *SiteReconciler) forgotten(s *snapshot, w *workloadFacts, gone gonePod, res *powerv1.Reservation) bool {
-	if s.now.Sub(gone.at) < nodeQuiet {
-		return false
-	}
-	all := true
+	quiet := s.now.Sub(gone.at) >= nodeQuiet
+	all := quiet
 	for _, name := range s.mayHaveRun(gone, res) {
 		b := r.beats[name]
-		if b.deleted || b.at.Sub(gone.at) >= nodeQuiet {
+		if quiet && b.deleted || b.at.Sub(later(gone.at, b.since)) >= nodeQuiet {
 			continue
 		}
 		if all {
@@ -112,9 +113,18 @@ func (r *SiteReconciler) listen(ctx context.Context, s *snapshot) {
 	heard := make([]beat, len(due))
 	r.each(len(due), func(i int) { heard[i] = r.hear(ctx, due[i], s.now) })
 	for i, name := range due {
-		heard[i].at = later(heard[i].at, r.beats[name].at)
-		r.beats[name] = heard[i]
+		r.beats[name] = heard[i].after(r.beats[name])
 	}
+}
+
+// after is what is known of a node by one beat more.
+func (b beat) after(last beat) beat {
+	b.since = last.since
+	if b.at.Sub(last.at) > nodeAway {
+		b.since = b.at
+	}
+	b.at = later(b.at, last.at)
+	return b
 }
 
 func later(a, b time.Time) time.Time {
