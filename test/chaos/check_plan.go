@@ -37,9 +37,14 @@ func (c *checker) decided(o *operator, s *power.Site, p *power.Plan, read bool) 
 	}
 }
 
-// opens notes whose gates a decision opens.
+// opens notes whose gates a decision opens, and whether any pod waited.
 func (o *operator) opens(b *books) {
-	o.open = map[string]bool{}
+	o.open, o.guests = map[string]bool{}, false
+	for i := range b.s.Workloads {
+		for n := range b.s.Workloads[i].Pods {
+			o.guests = o.guests || b.s.Workloads[i].Pods[n].Phase == power.Gated
+		}
+	}
 	for uid, pod := range b.kept {
 		if pod.Open {
 			o.open[uid] = true
@@ -58,6 +63,9 @@ func (c *checker) judgeRoom(o *operator, b *books, i int, read bool) {
 		return
 	}
 	name := b.s.Budgets[i].Name
+	if !read {
+		c.broke("L1-PLAN", "%s raises leases by %v on budget %s by what was read long ago", o.name, b.raised[i], name)
+	}
 	if why := b.s.Budgets[i].Halted; why != "" && added > 0 {
 		c.broke("L1-PLAN", "%s lets %v in on budget %s, where nothing may be: %s", o.name, added, name, why)
 	}

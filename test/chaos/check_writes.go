@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -69,7 +71,11 @@ func (c *checker) letGo(o *operator, is, next client.Object) {
 // kept looks that a reservation stays until its pod has truly ended (L6), with all of its watts.
 func (c *checker) kept(o *operator, after *powerv1.GPUWorkload, was *powerv1.Reservation) {
 	g := c.h.kube.pods[string(was.UID)]
-	if g == nil || g.over {
+	if g == nil {
+		return
+	}
+	if g.over {
+		c.delayed(o, after, was)
 		return
 	}
 	for i := range after.Status.Reservations {
@@ -84,6 +90,23 @@ func (c *checker) kept(o *operator, after *powerv1.GPUWorkload, was *powerv1.Res
 		return // deleted at the gate
 	}
 	c.broke("L6", "%s drops the reservation of pod %s, which has not ended (drawing: %v)", o.name, was.Name, g.drawing)
+}
+
+// delayed looks that an ended pod's watts are kept a little, unless somebody waits for them.
+func (c *checker) delayed(o *operator, after *powerv1.GPUWorkload, was *powerv1.Reservation) {
+	delay := time.Duration(*after.Spec.ReleaseDelaySeconds) * time.Second
+	if was.EndedAt != nil && c.h.wall().Sub(was.EndedAt.Time) >= delay-2*clockError || delay == 0 {
+		return
+	}
+	for i := range after.Status.Reservations {
+		if after.Status.Reservations[i].UID == was.UID {
+			return
+		}
+	}
+	if o.guests {
+		return
+	}
+	c.broke("L6", "%s lets the watts of pod %s go before the release delay of %v is over", o.name, was.Name, delay)
 }
 
 // opened judges a gate that is about to open (L6).

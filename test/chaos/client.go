@@ -201,7 +201,12 @@ func (s status) Patch(ctx context.Context, o client.Object, p client.Patch, _ ..
 	if err != nil {
 		return fmt.Errorf("making the patch: %w", err)
 	}
-	return s.cached.write(ctx, o, func(is client.Object) (client.Object, error) { return mergeInto(is, data, true) })
+	return s.cached.write(ctx, o, func(is client.Object) (client.Object, error) {
+		if k, _ := kindOf(is); s.cached.o.h.chance(s.cached.o.h.cfg.lost) {
+			return nil, conflict(k, is.GetName())
+		}
+		return mergeInto(is, data, true)
+	})
 }
 
 type eviction struct {

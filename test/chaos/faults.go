@@ -41,7 +41,7 @@ var kindsOfActions = []struct {
 	{"deaf", 4}, {"dark", 4}, {"refuses", 2}, {"reboot", 2},
 	{"curtail", 7}, {"curtail-now", 1}, {"delete-cut", 2}, {"edit-cut", 1}, {"limit-down", 2}, {"limit-up", 2},
 	{"delete-work", 3}, {"delete-pod", 4}, {"force-delete-pod", 2}, {"more-pods", 6}, {"edit-work", 2}, {"stray", 1},
-	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1}, {"blind-takeover", 3}, {"keep-gates", 3},
+	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1}, {"blind-takeover", 3}, {"keep-gates", 3}, {"lose-pods", 2},
 }
 
 // plan draws what is done, and when.
@@ -66,9 +66,8 @@ func (d *drawing) plan() {
 		}
 	}
 	for i := range c.actions {
-		// A node that is lost for long is judged for as long as it is.
-		if a := &c.actions[i]; a.what == "lose-node" && a.length+a.delay > 70*time.Second && d.chance(0.5) {
-			c.calm = max(c.calm, a.at+100*time.Second)
+		if a := &c.actions[i]; a.what == "lose-pods" {
+			c.calm = max(c.calm, a.at+goneFor) // what is lost for so long is judged for so long
 			c.end = c.calm
 		}
 	}
@@ -178,6 +177,7 @@ func init() {
 		"stall-watch":       (*history).stallWatch,
 		"delete-lock":       func(h *history, _ *action) { h.lock = nil; h.store.rv++ },
 		"lose-node":         func(h *history, a *action) { h.loseNode(a, true, false) },
+		"lose-pods":         (*history).losePods,
 		"power-off-node":    func(h *history, a *action) { h.loseNode(a, true, true) },
 		"lose-agent-node":   func(h *history, a *action) { h.loseNode(a, false, false) },
 		"reshard":           (*history).reshard,
@@ -203,8 +203,10 @@ func (h *history) blindTakeover(a *action) {
 			c := h.operators[1-slot].cache
 			for k := range kinds {
 				c.stalled[k] = max(c.stalled[k], h.now+a.length)
+				c.relist[k] = a.amount > 60
 			}
-			h.stopOperator(o, time.Second)
+			h.after(h.between(0, a.length), func() { h.deletePod(a, 0) })
+			h.after(h.between(0, a.length), func() { h.stopOperator(o, time.Second) })
 			return
 		}
 	}
@@ -263,6 +265,27 @@ func (h *history) loseNode(a *action, gpu, off bool) {
 	}
 	if n, ok := nth(from, a.who); ok {
 		n.lose(off, a.length+a.delay)
+	}
+}
+
+// goneFor is how long pods are gone and draw on somewhere.
+const goneFor = 90 * time.Second
+
+// losePods cuts off a node on which pods draw, and somebody deletes them as if they were gone. The node is
+// back some time after, or never.
+func (h *history) losePods(a *action) {
+	for _, g := range h.kube.order {
+		n := g.node
+		if n == nil || n.lost || !g.drawing {
+			continue
+		}
+		n.lose(false, goneFor*time.Duration(40+a.amount)/100)
+		for _, other := range h.kube.order {
+			if other.node == n && other.drawing {
+				h.after(h.between(time.Second, 12*time.Second), func() { _ = h.store.delete(pods, other.key, 0, other.uid) })
+			}
+		}
+		return
 	}
 }
 

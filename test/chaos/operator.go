@@ -58,6 +58,7 @@ type operator struct {
 	waiting  map[string]wait // for miners, by workload
 	// open are the pods whose gates its newest decision opens; tookOver is when it decided first under epoch.
 	open     map[string]bool
+	guests   bool // some pod waited as it decided
 	epoch    uint64
 	tookOver time.Duration
 	// outranked is the highest epoch that an agent has shown it, and since when.
