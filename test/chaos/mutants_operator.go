@@ -41,7 +41,7 @@ var operatorMutants = []Mutant{
 	{"a-claim-goes-with-its-watts", "L9", "controllers/site_act.go",
 		"	if w.object.DeletionTimestamp != nil && len(next.Status.Reservations) == 0 {", "	if w.object.DeletionTimestamp != nil {"},
 	{"opens-what-was-not-decided", "L1", "controllers/site_act.go",
-		"		if p.Pods[i].Open && pod != nil && gate.Gated(pod) {", "		if pod != nil && gate.Gated(pod) {"},
+		"		if pod.Open {\n			due = append(due, pod)\n		}", "		due = append(due, pod)"},
 	{"half-the-watts-on-the-pod", "L6", "controllers/site_act.go",
 		"pod.ResourceVersion, int64(p.Watts), pin)", "pod.ResourceVersion, int64(p.Watts)/2, pin)"},
 	{"pins-to-no-budget", "L6", "controllers/site_act.go",
