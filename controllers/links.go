@@ -18,6 +18,8 @@ import (
 const (
 	// silent is how long an agent may say nothing before it is taken to be cut off. Its hold counts on.
 	silent = 15 * time.Second
+	// youth is how long a run of an agent learns what its devices do; no firmware takes longer to settle.
+	youth = 90 * time.Second
 	// renewEvery is how often a lease that does not change is sent again.
 	renewEvery = 5 * time.Second
 )
@@ -258,7 +260,7 @@ func (l *links) view(now time.Time) []agentView {
 			Key: a.key, Pool: a.pool.String(),
 			Heard: known && now.Sub(at) < silent && r.Generation > 0,
 			Hold:  power.Watts(a.issuer.Hold()), Bound: power.Watts(r.Bound), Floor: power.Watts(r.Floor),
-			Keeps: power.Watts(max(keeps(r), a.issuer.Carried())),
+			Keeps: power.Watts(max(keeps(r), a.issuer.Carried())), Young: r.AsOf < youth,
 			Rated: power.Watts(r.Rated), Lease: power.Watts(last), Leased: leased,
 			RaisedAt: a.raisedAt, RaisedBy: power.Watts(a.raisedBy), Settle: r.Settle, Curve: make([]power.Point, len(r.Curve)),
 		}

@@ -84,7 +84,7 @@ func (l *ledger) step(a *agent, target Watts, spare []Watts) Watts {
 		}
 		have := max(a.Hold, a.Lease)
 		return max(a.Lease, min(target, have+l.rise(a, target-have, spare)))
-	case a.Lease-target < slack && !l.pressed(a.chain):
+	case (a.Lease-target < slack || a.Young) && !l.pressed(a.chain):
 		return a.Lease
 	}
 	return target
@@ -98,6 +98,9 @@ func (l *ledger) first(a *agent, target Watts, spare []Watts) Watts {
 		return min(target, a.Keeps)
 	case target <= a.Hold:
 		// What is held already costs nothing to lease: a fresh agent, or one whose devices are slow to shed.
+		if a.Young && !l.pressed(a.chain) {
+			return max(target, min(a.Keeps, a.Hold))
+		}
 		return target
 	}
 	return a.Hold + l.rise(a, target-a.Hold, spare)

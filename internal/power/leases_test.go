@@ -92,6 +92,20 @@ func TestStep(t *testing.T) {
 		"a fresh agent over the limit gets no leave for what it is only counted at": {
 			limit: 400, leased: 600, edit: func(s *power.Site, a *power.Agent) { fresh(s, a); a.Keeps = 30 }, want: 30,
 		},
+		"a young agent is shed for no other": {
+			limit: 1000, leased: 600, edit: func(s *power.Site, a *power.Agent) {
+				fresh(s, a)
+				a.Young, a.Keeps, a.Curve = true, 500, []power.Point{{}, {Watts: 100, THs: 10}}
+			}, want: 500,
+		},
+		"nor is it a little later": {
+			limit: 1000, leased: 600, edit: func(_ *power.Site, a *power.Agent) {
+				a.Young, a.Curve = true, []power.Point{{}, {Watts: 100, THs: 10}}
+			}, want: 600,
+		},
+		"but where it must": {
+			limit: 400, leased: 600, edit: func(_ *power.Site, a *power.Agent) { a.Young = true }, want: 400,
+		},
 		"nor for a floor that is for want of knowledge": {
 			limit: 400, leased: 600, edit: func(s *power.Site, a *power.Agent) {
 				fresh(s, a)

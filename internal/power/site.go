@@ -89,6 +89,9 @@ type Agent struct {
 	// Keeps is what a run without a lease of this leader does already: the lease in force that a former
 	// leader gave it, or its measured draw.
 	Keeps Watts
+	// Young says that its run has yet to learn what its devices do: nothing is taken from it for what others
+	// would make of it (liveness a).
+	Young bool
 	// Bound is the most its devices can draw with no further command.
 	Bound Watts
 	Floor Watts
