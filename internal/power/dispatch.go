@@ -90,25 +90,29 @@ func (l *ledger) pieces() []piece {
 	return steepestFirst(all)
 }
 
-// digit is how many bits of a slope are sorted by at once.
-const digit = 8
-
 // steepestFirst sorts pieces by slope and leaves like ones in their order. There are tens of thousands: going
-// through the bits of all slopes a few times takes a fraction of the time that comparing them does.
+// through the bytes of all slopes, the last ones first, takes a fraction of the time that comparing them does.
 func steepestFirst(all []piece) []piece {
+	var ends [8][257]int
+	for i := range all {
+		rank := all[i].rank()
+		for n := range ends {
+			ends[n][rank>>(8*n)&0xff+1]++
+		}
+	}
 	other := make([]piece, len(all))
-	for shift := 0; shift < 64; shift += digit {
-		var ends [1<<digit + 1]int
-		for i := range all {
-			ends[all[i].rank()>>shift%(1<<digit)+1]++
+	for n := range ends {
+		end := &ends[n]
+		if slices.Contains(end[:], len(all)) {
+			continue // they share this byte
 		}
-		for d := range 1 << digit {
-			ends[d+1] += ends[d]
+		for b := range 256 {
+			end[b+1] += end[b]
 		}
 		for i := range all {
-			d := all[i].rank() >> shift % (1 << digit)
-			other[ends[d]] = all[i]
-			ends[d]++
+			b := all[i].rank() >> (8 * n) & 0xff
+			other[end[b]] = all[i]
+			end[b]++
 		}
 		all, other = other, all
 	}
