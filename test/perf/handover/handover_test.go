@@ -82,6 +82,32 @@ func TestTheOperatorIsGivenTheChartsMemory(t *testing.T) {
 	}
 }
 
+// TestAModelThatIsAskedCanTellOfALease: looking at all models must not stop one that tells of a lease meanwhile.
+func TestAModelThatIsAskedCanTellOfALease(t *testing.T) {
+	s := &site{}
+	m := newModel(1, 250, time.Second, s.lower)
+	s.models = []*model{m}
+	m.mu.Lock()
+	looked, told := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(looked)
+		s.heard()
+		s.leased()
+	}()
+	go func() {
+		defer close(told)
+		time.Sleep(50 * time.Millisecond) // for the other to be at m's lock
+		s.lower(time.Now())
+	}()
+	select {
+	case <-told:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for who waits for it")
+	}
+	m.mu.Unlock()
+	<-looked
+}
+
 func TestAddressesOfAPool(t *testing.T) {
 	if got := rangeOf(3, 2500); got != "10.3.0.0-10.3.9.195" {
 		t.Error(got)

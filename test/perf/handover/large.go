@@ -153,9 +153,7 @@ func (s *site) full(ctx context.Context, o LargeOptions) error {
 
 // heard counts the agents that have a lease.
 func (s *site) heard() (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, m := range s.models {
+	for _, m := range s.agents() {
 		if m.leased() {
 			n++
 		}

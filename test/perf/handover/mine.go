@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -137,11 +138,16 @@ func (s *site) lower(at time.Time) {
 	s.lowers++
 }
 
-// leased is the sum of what the agents may draw, and of what they could.
-func (s *site) leased() (leased, most int64) {
+// agents are the models, each of which tells the site of its leases with its own lock held.
+func (s *site) agents() []*model {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range s.models {
+	return slices.Clone(s.models)
+}
+
+// leased is the sum of what the agents may draw, and of what they could.
+func (s *site) leased() (leased, most int64) {
+	for _, m := range s.agents() {
 		m.mu.Lock()
 		leased += int64(m.level)
 		most += int64(m.curve[points].Watts)
