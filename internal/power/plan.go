@@ -8,8 +8,8 @@ type Plan struct {
 	Leases    []LeasePlan
 	Workloads []WorkloadPlan
 	Evictions []Eviction
-	// THs is what the leases would make; BoundTHs the most any dispatch under the same caps could: the
-	// certificate of how far from optimal this one can be.
+	// THs is what the leases would make; BoundTHs the most any dispatch under the same caps could that gives
+	// each pool as much of its floorWatts: the certificate of how far from optimal this one can be.
 	THs, BoundTHs float64
 	// Next is when time alone may change this plan; zero is never.
 	Next time.Time
