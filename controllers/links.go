@@ -256,10 +256,12 @@ func (l *links) view(now time.Time) []agentView {
 		if why := a.issuer.Quarantined(); why != nil {
 			v.quarantine = why.Error()
 		}
+		hold := a.issuer.Hold()
 		v.agent = power.Agent{
 			Key: a.key, Pool: a.pool.String(),
 			Heard: known && now.Sub(at) < silent && r.Generation > 0,
-			Hold:  power.Watts(a.issuer.Hold()), Bound: power.Watts(r.Bound), Floor: power.Watts(r.Floor),
+			// A floor above what is held is for want of knowledge: that much was never drawn.
+			Hold: power.Watts(hold), Bound: power.Watts(r.Bound), Floor: power.Watts(min(r.Floor, hold)),
 			Keeps: power.Watts(max(keeps(r), a.issuer.Carried())), Young: r.AsOf < youth,
 			Rated: power.Watts(r.Rated), Lease: power.Watts(last), Leased: leased,
 			RaisedAt: a.raisedAt, RaisedBy: power.Watts(a.raisedBy), Settle: r.Settle, Curve: make([]power.Point, len(r.Curve)),

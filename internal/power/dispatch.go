@@ -67,7 +67,8 @@ func (l *ledger) mining() []Watts {
 	return caps
 }
 
-// pieces are those of all agents that may run, steepest first; of like ones the agent's that is first by key.
+// pieces are those of all agents that may run, steepest first; of like ones those that are leased already,
+// so that nobody is shed for nothing, then the agent's that is first by key.
 func (l *ledger) pieces() []piece {
 	order, n := make([]int, 0, len(l.agents)), 0
 	for i := range l.agents {
@@ -79,11 +80,14 @@ func (l *ledger) pieces() []piece {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(l.agents[a].Key, l.agents[b].Key) })
 	all := make([]piece, 0, n)
-	for _, i := range order {
-		curve := l.agents[i].Curve
-		for n := 1; n < len(curve); n++ {
-			if w := curve[n].Watts - curve[n-1].Watts; w > 0 {
-				all = append(all, piece{(curve[n].THs - curve[n-1].THs) / float64(w), w, i})
+	for _, leased := range []bool{true, false} {
+		for _, i := range order {
+			a := &l.agents[i]
+			for n := 1; n < len(a.Curve); n++ {
+				from, to := a.Curve[n-1], a.Curve[n]
+				if w := to.Watts - from.Watts; w > 0 && (from.Watts < a.Lease) == leased {
+					all = append(all, piece{(to.THs - from.THs) / float64(w), w, i})
+				}
 			}
 		}
 	}

@@ -218,6 +218,24 @@ func TestPoolsShare(t *testing.T) {
 	}
 }
 
+// TestTiesGoToWhoRuns: of agents that make the same of a watt nobody is shed for the other.
+// Rules: liveness a.
+func TestTiesGoToWhoRuns(t *testing.T) {
+	for leased := range 2 {
+		s := oneBudget(1000)
+		for i := range 2 {
+			have := power.Watts(0)
+			if i == leased {
+				have = 1000
+			}
+			mine(&s, "site", have, 1000)
+		}
+		if got := leases(power.Decide(s)); got[fmt.Sprintf("pool-%d-0", leased)] != 1000 {
+			t.Errorf("agent %d ran, and leases are %v", leased, got)
+		}
+	}
+}
+
 // TestTiesGoByName: equal slopes are filled in the order of the agents' keys, whatever their order in the
 // site.
 func TestTiesGoByName(t *testing.T) {

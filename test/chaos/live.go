@@ -17,8 +17,8 @@ const quietFor = 75 * time.Second
 // shedByRestart is the rule that a mere restart sheds nobody (liveness a).
 const shedByRestart = "LIVE-A"
 
-// judgeQuiet looks that nobody is shed by what is only a restart (liveness a). What an agent has learned of
-// its machines it learns anew after its own: that may cost the step of one.
+// judgeQuiet looks that nobody is shed by what is only a restart (liveness a). One machine may change hands
+// meanwhile: agents learn what their machines do, and learn it anew after a restart of their own.
 func (c *checker) judgeQuiet() {
 	h := c.h
 	if !h.cfg.quiet || h.now < h.cfg.calm {
@@ -33,12 +33,7 @@ func (c *checker) judgeQuiet() {
 	if c.quietFloor == 0 {
 		c.quietFloor = mining
 	}
-	least := c.quietFloor*0.93 - 100
-	for i := range h.cfg.actions {
-		if h.cfg.actions[i].what == "crash-agent" {
-			least -= largest
-		}
-	}
+	least := c.quietFloor*0.93 - largest
 	if mining < least {
 		c.broke(shedByRestart, "a restart sheds miners: they drew %.0f W before and draw %.0f W", c.quietFloor, mining)
 	}
