@@ -14,6 +14,11 @@ import (
 func (c *checker) decided(o *operator, s *power.Site, p *power.Plan, read bool) {
 	b := newBooks(s, p)
 	c.rules(o, b)
+	for key := range o.accounts {
+		if _, _, ok := o.holds(key); !ok {
+			delete(o.accounts, key) // its slot is gone
+		}
+	}
 	o.opens(b)
 	c.waits(o, p)
 	for i := range s.Budgets {

@@ -282,6 +282,7 @@ func (h *history) losePods(a *action) {
 		n.lose(false, goneFor*time.Duration(40+a.amount)/100)
 		for _, other := range h.kube.order {
 			if other.node == n && other.drawing {
+				other.endless = true
 				h.after(h.between(time.Second, 12*time.Second), func() { _ = h.store.delete(pods, other.key, 0, other.uid) })
 			}
 		}

@@ -37,6 +37,7 @@ type gpod struct {
 	opened  bool // its gate was opened
 	killing bool
 	gone    bool // its object is no more
+	endless bool // it runs until it is stopped
 }
 
 // node is one machine with a kubelet.
@@ -292,7 +293,7 @@ func (g *gpod) start() {
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	})
 	h.after(g.work.work, func() {
-		if g.drawing {
+		if g.drawing && !g.endless {
 			g.drawing, g.over = false, true
 			h.logf("pod %s is done", g.key.Name)
 			h.after(h.between(10*time.Millisecond, 2*time.Second), func() { h.kube.look(g) })

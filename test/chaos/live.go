@@ -90,7 +90,7 @@ func (c *checker) judgeWaiting() (waiting bool) {
 		switch {
 		case cond == nil:
 			c.broke("LIVE-AI", "pod %s waits, and its GPUWorkload says nothing", pod.Name)
-		case cond.Reason == powerv1.ReasonWaitingForMiners && !c.handingOver() || strings.Contains(cond.Message, "do not report"):
+		case cond.Reason == powerv1.ReasonWaitingForMiners && !c.handingOver() && c.waitsLong(w) || strings.Contains(cond.Message, "do not report"):
 			c.broke("LIVE-AI", "pod %s waits still: %s: %s", pod.Name, cond.Reason, cond.Message)
 		case cond.Message == "":
 			c.broke("LIVE-AI", "pod %s waits for no reason", pod.Name)
