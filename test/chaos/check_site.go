@@ -146,7 +146,7 @@ func (c *checker) judgeAgent(o *operator, b *books, key string, k *account) {
 	case a.Heard && (!k.heard || c.h.now-k.at > unheardAfter+clockError):
 		c.broke("L3", "%s takes agent %s for heard, which spoke last at %v", o.name, key, k.at)
 	case !k.heard:
-	case lease.Watts(a.Rated) > k.report.Rated || a.Settle < k.report.Settle || lease.Watts(a.Floor) < k.report.Floor || lease.Watts(a.Bound) < k.report.Bound:
+	case lease.Watts(a.Rated) > k.report.Rated || a.Settle < k.report.Settle || lease.Watts(a.Floor) < min(k.report.Floor, lease.Watts(a.Hold)) || lease.Watts(a.Bound) < k.report.Bound:
 		c.broke("L2", "%s takes agent %s for %+v; it reported %+v", o.name, key, *a, k.report)
 	}
 }

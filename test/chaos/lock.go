@@ -24,6 +24,9 @@ var leaseResource = schema.GroupResource{Group: "coordination.k8s.io", Resource:
 // Leases answers the only namespace there is.
 func (l locks) Leases(string) coordinationclient.LeaseInterface { return l }
 
+// electing marks what the elector reads: no lease and no takeover follows from it.
+type electing struct{}
+
 // Get reads the election's Lease.
 func (l locks) Get(ctx context.Context, name string, _ metav1.GetOptions) (out *coordinationv1.Lease, err error) {
 	h := l.o.h
@@ -35,7 +38,7 @@ func (l locks) Get(ctx context.Context, name string, _ metav1.GetOptions) (out *
 		is, rv := h.lock, h.store.rv
 		return func() {
 			out = is.DeepCopy()
-			if by := is.Spec.HolderIdentity; by != nil && *by == l.o.name {
+			if by := is.Spec.HolderIdentity; by != nil && *by == l.o.name && ctx.Value(electing{}) == nil {
 				l.o.readAt, l.o.readRV = begun, rv
 			}
 		}, nil

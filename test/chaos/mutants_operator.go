@@ -5,7 +5,7 @@ var operatorMutants = []Mutant{
 	{"a-pod-away-is-forgotten", "L3", "controllers/links.go",
 		"		wanted[p.key] = true\n", "		wanted[p.key] = p.ip != \"\"\n"},
 	{"the-ledger-counts-bounds", "L2", "controllers/links.go",
-		"power.Watts(a.issuer.Hold()), Bound", "power.Watts(r.Bound), Bound"},
+		"hold := a.issuer.Hold()", "hold := r.Bound"},
 	{"silence-is-news", "L3", "controllers/links.go",
 		"known && now.Sub(at) < silent && r.Generation > 0", "known && !at.IsZero() && r.Generation > 0"},
 	{"leases-before-machines-are-looked-for", "L4", "controllers/links.go",

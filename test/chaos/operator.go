@@ -178,7 +178,7 @@ func (o *operator) acquire() bool {
 		}
 	}
 	ctx, _ = o.h.within(context.Background(), 5*time.Second)
-	old, raw, err := o.leader.Get(ctx)
+	old, raw, err := o.leader.Get(context.WithValue(ctx, electing{}, true))
 	switch {
 	case apierrors.IsNotFound(err):
 		if o.leader.Create(ctx, next) != nil {
