@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,9 +48,14 @@ var _ = BeforeSuite(func() {
 var _ = AfterSuite(func() { stop() })
 
 // eventLog records the events that were sent.
-type eventLog struct{ lines []string }
+type eventLog struct {
+	mu    sync.Mutex // gates are opened at once
+	lines []string
+}
 
 func (l *eventLog) Eventf(about, _ runtime.Object, kind, reason, action, note string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.lines = append(l.lines, fmt.Sprintf("%s %s %s: %s", kind, reason, action, fmt.Sprintf(note, args...)))
 }
 
@@ -195,7 +201,10 @@ func (s *site) clean(ctx context.Context) {
 }
 
 func (s *site) countWrites() interceptor.Funcs {
+	var mu sync.Mutex
 	note := func(verb string, o client.Object) {
+		mu.Lock()
+		defer mu.Unlock()
 		s.writes = append(s.writes, fmt.Sprintf("%s %T %s", verb, o, o.GetName()))
 	}
 	return interceptor.Funcs{
