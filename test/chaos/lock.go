@@ -5,12 +5,13 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/counterweight-dev/counterweight/controllers"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
+
+	"github.com/counterweight-dev/counterweight/controllers"
 )
 
 // locks is the API server's Leases as the election's client sees them: there is one.
