@@ -50,8 +50,6 @@ var operatorMutants = []Mutant{
 		"Watts: *quantity(pod.Watts), Budget", "Watts: *quantity(pod.Watts / 2), Budget"},
 	{"one-container-is-all", "L6", "controllers/pods.go",
 		"		if pod.Status.ContainerStatuses[i].State.Terminated == nil {\n			return false\n		}\n", "		if pod.Status.ContainerStatuses[i].State.Terminated == nil && pod.DeletionTimestamp == nil {\n			return false\n		}\n"},
-	{"a-watch-is-never-wrong", "L6", "controllers/pods.go",
-		"ended: certain && (gate.Gated(pod) || ended(pod))}", "ended: gate.Gated(pod) || ended(pod)}"},
 	{"a-pod-that-left-has-ended", "L6", "controllers/site_gone.go",
 		"	all := quiet\n", "	all := quiet\n	if s.now.Sub(gone.at) >= nodeQuiet/4 {\n		return true\n	}\n"},
 	{"any-heartbeat-will-do", "L6", "controllers/site_gone.go",
