@@ -133,7 +133,7 @@ func (c *checker) judgeLease(o *operator, b *books, l *power.LeasePlan, read boo
 		tight = tight || b.full(i)
 	}
 	pool := b.pools[a.Pool]
-	if most := top(a); read && !tight && l.Target < most && (pool == nil || !pool.Leaving) {
+	if most := top(a); read && !tight && l.Target < most-rounding && (pool == nil || !pool.Leaving) {
 		c.broke("STRANDED", "%s aims at %v for %s, which could use %v, and no budget above is full", o.name, l.Target, l.Agent, most)
 	}
 }
