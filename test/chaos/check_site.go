@@ -122,7 +122,7 @@ func (c *checker) metLast(o *operator, pool string) time.Duration {
 			last = max(last, k.met)
 		}
 	}
-	return last + time.Second
+	return last + stampIn
 }
 
 func leaseOf(o *operator, p *powerv1.MinerPool) time.Duration {
