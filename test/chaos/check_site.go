@@ -122,7 +122,7 @@ func (c *checker) metLast(o *operator, pool string) time.Duration {
 			last = max(last, k.met)
 		}
 	}
-	return last + stampIn
+	return last + 3*stampIn
 }
 
 func leaseOf(o *operator, p *powerv1.MinerPool) time.Duration {
