@@ -98,7 +98,7 @@ func (c *checker) judgePool(o *operator, b *books, p *powerv1.MinerPool) {
 		c.broke("L4", "%s decides without pool %s", o.name, p.Name)
 	case int64(is.Rated) < p.Spec.RatedWatts.Value() || is.Budget != p.Spec.Budget || is.Observe != (p.Spec.Control == powerv1.ControlObserve):
 		c.broke("L4", "%s takes pool %s for %+v", o.name, p.Name, *is)
-	case c.h.wall().Sub(p.CreationTimestamp.Time) > stampIn && c.h.now > c.moved(p) && b.graceOf(is) > max(0, c.metLast(o, is.Key)+leaseOf(o, p)-c.h.now):
+	case c.h.wall().Sub(p.CreationTimestamp.Time) > 2*stampIn && c.h.now > c.moved(p) && b.graceOf(is) > max(0, c.metLast(o, is.Key)+leaseOf(o, p)-c.h.now):
 		c.broke("L4", "%s lets what is unfound of pool %s pass for %v", o.name, p.Name, b.graceOf(is))
 	}
 }
@@ -122,7 +122,7 @@ func (c *checker) metLast(o *operator, pool string) time.Duration {
 			last = max(last, k.met)
 		}
 	}
-	return last + 3*stampIn
+	return last + time.Second
 }
 
 func leaseOf(o *operator, p *powerv1.MinerPool) time.Duration {
