@@ -262,7 +262,7 @@ func (l *links) view(now time.Time) []agentView {
 			Heard: known && now.Sub(at) < silent && r.Generation > 0,
 			// A floor above what is held is for want of knowledge: that much was never drawn.
 			Hold: power.Watts(hold), Bound: power.Watts(r.Bound), Floor: power.Watts(min(r.Floor, hold)),
-			Keeps: power.Watts(max(keeps(r), a.issuer.Carried())), Young: r.AsOf < youth,
+			Keeps: power.Watts(max(keeps(r, now.Sub(at)), a.issuer.Carried())), Young: r.AsOf < youth,
 			Rated: power.Watts(r.Rated), Lease: power.Watts(last), Leased: leased,
 			RaisedAt: a.raisedAt, RaisedBy: power.Watts(a.raisedBy), Settle: r.Settle, Curve: make([]power.Point, len(r.Curve)),
 		}
@@ -275,9 +275,9 @@ func (l *links) view(now time.Time) []agentView {
 }
 
 // keeps is what a run does without a lease of this leader: what a former leader allows it still, or, while
-// it is too young to shed, what it draws. One that is older sheds to its floor.
-func keeps(r lease.Report) lease.Watts {
-	if r.AsOf < lease.Grace {
+// it is too young to shed, what it draws. One that is older sheds to its floor. age is the report's.
+func keeps(r lease.Report, age time.Duration) lease.Watts {
+	if r.AsOf+age < lease.Grace {
 		return max(r.LeaseWatts, r.Draw)
 	}
 	return r.LeaseWatts

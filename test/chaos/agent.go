@@ -45,6 +45,7 @@ type agent struct {
 	stepAt     time.Duration
 	mind       mind          // by the checker's books
 	over       time.Duration // since when its machines may draw more than it lets them
+	shedMode   lease.Mode
 	babbles    time.Duration // until when it talks nonsense
 	leaseEpoch lease.Epoch   // of the lease in force
 }

@@ -163,7 +163,7 @@ func (c *checker) count() {
 		if g.opened {
 			turns++
 		}
-		if g.over || !g.opened && !g.drawing {
+		if g.over || !g.opened && !g.drawing || g.forgotten() {
 			continue
 		}
 		at := g.at()
@@ -186,6 +186,15 @@ func (c *checker) add(budget int, draw, promise float64) {
 		c.draw[i] += draw
 		c.promise[i] += promise
 	}
+}
+
+// forgotten tells that a pod never was at the gate and its object is gone: nothing names it any more.
+func (g *gpod) forgotten() bool {
+	if !g.stray {
+		return false
+	}
+	pod := podOf(g.h.store.get(pods, g.key))
+	return pod == nil || pod.UID != g.uid
 }
 
 // at is the budget that a pod draws from: its node's, else the one it is pinned to; -1 where it is nowhere.

@@ -151,6 +151,9 @@ func (c *checker) sheds(a *agent) {
 			sum += s.dev.most() - s.dev.settles(fit.Setting{Kind: fit.Sleep})
 		}
 	}
+	if allowance.Mode != a.shedMode {
+		a.shedMode, a.over = allowance.Mode, 0
+	}
 	switch most := float64(allowance.Watts); {
 	case allowance.Mode == lease.Untouched, sum <= most+2*slack(most)+restless*float64(len(a.slots)), a.letting > 0, a.left > 0:
 		a.over = 0
