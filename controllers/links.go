@@ -218,10 +218,8 @@ func (l *links) down(a *agentLink, number int, err error) {
 
 // introduce tells a run that reported already about its newest assignment.
 func (l *links) introduce(a *agentLink) {
-	if r := a.issuer.Newest(); a.stop != nil && r.Run != 0 {
-		if hello, err := a.issuer.Report(l.clock(), r); err == nil && hello != nil {
-			a.orders.PutHello(*hello)
-		}
+	if hello := a.issuer.Introduce(); a.stop != nil && hello != nil {
+		a.orders.PutHello(*hello)
 	}
 }
 

@@ -69,10 +69,23 @@ func (i *Issuer) Report(now time.Time, r Report) (hello *Hello, err error) {
 	if i.trust(now, &r) && r.Epoch == i.epoch && i.newer(r) {
 		i.take(now, r)
 	}
-	if i.generation > 0 && (r.Epoch < i.epoch || r.Generation < i.generation) {
-		return &Hello{Epoch: i.epoch, Run: i.run, Generation: i.generation, Assignment: i.assignment}, nil
+	return i.hello(r), nil
+}
+
+// Introduce is the Hello for a run that was heard and has yet to be told its newest assignment; nil where
+// there is none.
+func (i *Issuer) Introduce() *Hello {
+	if i.report.Run == 0 {
+		return nil
 	}
-	return nil, nil
+	return i.hello(i.report)
+}
+
+func (i *Issuer) hello(r Report) *Hello {
+	if i.generation == 0 || r.Epoch >= i.epoch && r.Generation >= i.generation {
+		return nil
+	}
+	return &Hello{Epoch: i.epoch, Run: i.run, Generation: i.generation, Assignment: i.assignment}
 }
 
 // take makes a report the newest that counts.

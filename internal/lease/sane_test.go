@@ -84,6 +84,29 @@ func TestAnAgentThatTalksNonsenseIsQuarantined(t *testing.T) {
 	}
 }
 
+// TestAWordToAnAgentIsNoneOfIt: that a run in quarantine is told of a new assignment is no sense of its own.
+func TestAWordToAnAgentIsNoneOfIt(t *testing.T) {
+	i, h := pair(t)
+	report(t, i, h, time.Second, 500)
+	i.Quarantine(errors.New("nonsense"))
+	if i.Introduce() != nil {
+		t.Error("it knows its assignment")
+	}
+	i.Assign(lease.Assignment{Ranges: []string{"10.0.0.9"}}, func(lease.Assignment, lease.Assignment) bool { return false })
+	if hello := i.Introduce(); hello == nil || hello.Run != 7 || hello.Generation != i.Newest().Generation+1 {
+		t.Errorf("told %+v", hello)
+	}
+	report(t, i, h, 30*time.Second, 500)
+	report(t, i, h, 89*time.Second, 500)
+	if i.Quarantined() == nil {
+		t.Error("let go after 59 s of sense")
+	}
+	report(t, i, h, 90*time.Second, 500)
+	if i.Quarantined() != nil {
+		t.Error("not let go after 60 s of sense")
+	}
+}
+
 func TestAClockThatRunsBackwards(t *testing.T) {
 	i, h := pair(t)
 	for n := range 8 { // late ones of a former connection

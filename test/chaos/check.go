@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -295,8 +296,14 @@ const clockError = 1100 * time.Millisecond
 const slowestShed = 16 * time.Second
 
 // orphaned tells whether machines have nobody to shed them: a process that started while it was cut off
-// does not know what it minds.
+// does not know what it minds, and an address may be on its way to an agent that can't be told.
 func (c *checker) orphaned(i int) bool {
+	for _, d := range c.h.devices {
+		if d.pool.exists && !d.pool.gone && c.h.cfg.under(d.pool.config.budget, i) &&
+			!slices.ContainsFunc(c.h.agents, func(a *agent) bool { return a.slotOf(d) != nil }) {
+			return true
+		}
+	}
 	for _, a := range c.h.agentPods() {
 		if c.h.cfg.under(a.pool.config.budget, i) && (a.process == nil || a.process.dead || a.process.paused || !a.process.assigned) {
 			return true

@@ -330,7 +330,7 @@ func (c *checker) judgeEvictions(o *operator, b *books) {
 			return
 		}
 		delete(leaving, pod.UID)
-		needed := slices.ContainsFunc(b.where(pod), func(i int) bool { return short[i] > 0 })
+		needed := slices.ContainsFunc(b.where(pod), func(i int) bool { return short[i]+b.lone[i] > 0 })
 		if !needed {
 			c.broke("EVICT", "%s evicts pod %s, and firm load is under every limit above it", o.name, pod.Name)
 		}
