@@ -16,6 +16,7 @@ var (
 	ErrOldSeq   = errors.New("a lease at least as new was seen already")
 	ErrNoHello  = errors.New("no hello with this epoch came before")
 	ErrClock    = errors.New("as-of lies ahead of this agent's clock")
+	ErrTooLate  = errors.New("it answers a report from before this run began to shed")
 )
 
 // Mode says what an agent may do now.
@@ -89,6 +90,9 @@ func (h *Holder) Lease(now time.Duration, m Lease) error {
 		return ErrOldSeq
 	case m.AsOf > now:
 		return ErrClock
+	case h.lease.Run == 0 && m.AsOf < Grace && now >= Grace:
+		// A first lease may be for what the run drew then, which is free for others by now.
+		return ErrTooLate
 	}
 	h.seq, h.lease, h.expiry = m.Seq, m, m.AsOf+m.TTL
 	return nil

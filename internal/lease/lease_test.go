@@ -78,6 +78,33 @@ func TestHolderRefuses(t *testing.T) {
 	}
 }
 
+// TestAFirstLeaseComesInTime: what a fresh run drew is another's once it sheds.
+func TestAFirstLeaseComesInTime(t *testing.T) {
+	first := lease.Lease{Epoch: 10, Run: 7, Seq: 1, Watts: 100, TTL: time.Minute, AsOf: lease.Grace - 1}
+	for name, c := range map[string]struct {
+		now, asOf time.Duration
+		want      error
+	}{
+		"while it draws on":      {lease.Grace - 1, lease.Grace - 1, nil},
+		"when it sheds":          {lease.Grace, lease.Grace - 1, lease.ErrTooLate},
+		"for what it says since": {lease.Grace + 1, lease.Grace, nil},
+	} {
+		h := lease.NewHolder(7)
+		must(t, h.Hello(0, lease.Hello{Epoch: 10, Run: 7, Generation: 1}))
+		m := first
+		m.AsOf = c.asOf
+		if err := h.Lease(c.now, m); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+		if c.want != nil {
+			m.AsOf = c.now // the next answers a report of now
+			must(t, h.Lease(c.now, m))
+		}
+		m.Seq, m.AsOf = 2, 0
+		must(t, h.Lease(c.now, m)) // it has had its first
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -117,16 +144,16 @@ func TestAFreshAgentWaitsAndThenSheds(t *testing.T) {
 func TestALeaseEndsByTheAgentsOwnClock(t *testing.T) {
 	h := lease.NewHolder(7)
 	must(t, h.Hello(0, lease.Hello{Epoch: 10, Run: 7, Generation: 1}))
-	// Sent for a minute from as-of 5 s: delay shortens it.
-	must(t, h.Lease(40*time.Second, lease.Lease{Epoch: 10, Run: 7, Seq: 1, Watts: 100, TTL: time.Minute, AsOf: 5 * time.Second}))
-	if got := h.Allowance(64 * time.Second); got.Mode != lease.Leased {
+	// Sent for a minute from as-of 15 s: delay shortens it.
+	must(t, h.Lease(40*time.Second, lease.Lease{Epoch: 10, Run: 7, Seq: 1, Watts: 100, TTL: time.Minute, AsOf: 15 * time.Second}))
+	if got := h.Allowance(74 * time.Second); got.Mode != lease.Leased {
 		t.Fatalf("before: %+v", got)
 	}
-	if got := h.Allowance(65 * time.Second); got.Mode != lease.Floor {
+	if got := h.Allowance(75 * time.Second); got.Mode != lease.Floor {
 		t.Fatalf("after: %+v", got)
 	}
 	r := lease.Report{}
-	h.Stamp(65*time.Second, &r)
+	h.Stamp(75*time.Second, &r)
 	if r.LeaseWatts != 0 || r.Seq != 1 {
 		t.Fatalf("report %+v: nothing is in force", r)
 	}

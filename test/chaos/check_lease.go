@@ -52,6 +52,8 @@ func (c *checker) leased(a *agent, m *lease.Lease, err error) {
 		rule, why = "L2", "no newer than the last"
 	case m.AsOf > now:
 		rule, why = "TTL", "of a time to come"
+	case !is.leased && m.AsOf < lease.Grace && now >= lease.Grace:
+		rule, why = "L1", "for what it drew before it began to shed"
 	}
 	switch {
 	case rule != "" && err == nil:
