@@ -313,18 +313,6 @@ func (a *agent) publish(now time.Duration) {
 	}
 }
 
-// changed says whether a report would tell the operator something it acts on.
-func (a *agent) changed(n lease.Report) bool {
-	r := &a.report
-	if n.Epoch != r.Epoch || n.Seq != r.Seq || n.Generation != r.Generation || n.LeaseWatts != r.LeaseWatts || n.Counts != r.Counts {
-		return true
-	}
-	if r.Bound > r.LeaseWatts && n.Bound <= r.LeaseWatts {
-		return true
-	}
-	return max(n.Bound-r.Bound, r.Bound-n.Bound) > n.Rated/200
-}
-
 // stamp holds the generation back until every address was asked, and while a write to one that was let go
 // is in flight (L9).
 func (a *agent) stamp(now time.Duration, r *lease.Report) {

@@ -295,3 +295,15 @@ func (s *slot) advance(now time.Duration) {
 	at := time.Duration(len(s.dev.addr)*7+int(s.dev.addr[len(s.dev.addr)-1])) * 250 * time.Millisecond % fit.Poll
 	s.regular = at + (now-at+fit.Poll)/fit.Poll*fit.Poll
 }
+
+// changed says whether a report would tell the operator something it acts on.
+func (a *agent) changed(n lease.Report) bool {
+	r := &a.report
+	if n.Epoch != r.Epoch || n.Seq != r.Seq || n.Generation != r.Generation || n.LeaseWatts != r.LeaseWatts || n.Counts != r.Counts {
+		return true
+	}
+	if r.Bound > r.LeaseWatts && n.Bound <= r.LeaseWatts {
+		return true
+	}
+	return max(n.Bound-r.Bound, r.Bound-n.Bound) > n.Rated/200
+}

@@ -50,10 +50,6 @@ type checker struct {
 // tolerance is for rounding to whole watts, a few for each machine.
 const tolerance = 12.0
 
-// backUnder is how soon a machine that wakes by itself or lies is found out and a budget is under its limit
-// again: a look, the slowest shed, and 5 s.
-const backUnder = fit.Poll + slowestShed + 5*time.Second
-
 // inFlight is how long what was decided before an unsurprised fall of a limit may still take effect.
 const inFlight = 6 * time.Second
 
@@ -111,28 +107,6 @@ func (c *checker) after() (stop bool) {
 		}
 	}
 	return c.violation != nil
-}
-
-// meter adds up what is drawn over a limit.
-func (c *checker) meter() {
-	for i := range c.limit {
-		if over := c.lastDraw[i] - c.limit[i]; over > tolerance && c.overSince[i] > 0 && c.wildIn[i] {
-			c.overJoules += over * (c.h.now - c.lastAt).Seconds()
-		}
-		switch {
-		case c.draw[i] <= c.limit[i]+tolerance || c.firm(i) > c.limit[i]:
-			if c.overSince[i] > 0 && c.wildIn[i] {
-				c.overLongest = max(c.overLongest, c.h.now-c.overSince[i])
-			}
-			c.overSince[i] = 0
-		case c.overSince[i] == 0:
-			c.overSince[i] = c.h.now
-		case c.wildIn[i] && c.h.now-c.overSince[i] > backUnder:
-			c.broke("WILD", "budget %s draws %.0f W for longer than %v, limit %.0f W: %s", c.h.cfg.budgets[i].name, c.draw[i], backUnder, c.limit[i], c.sums(i))
-		}
-		c.lastDraw[i] = c.draw[i]
-	}
-	c.lastAt = c.h.now
 }
 
 // count sums the true watts, and what could be drawn if everybody used all that they were promised.
@@ -337,14 +311,6 @@ func (c *checker) firm(i int) float64 {
 func (c *checker) impaired(d *device, length time.Duration) {
 	for _, i := range c.up[d.pool.config.budget] {
 		c.sick[i] = max(c.sick[i], c.h.now+length+120*time.Second)
-	}
-}
-
-// wild notes that a machine breaks the assumptions: its budgets are judged apart.
-func (c *checker) wild(d *device) {
-	d.wild = true
-	for _, i := range c.up[d.pool.config.budget] {
-		c.wildIn[i], c.excused[i] = true, true
 	}
 }
 

@@ -26,8 +26,6 @@ var leaseMutants = []Mutant{
 		"	if err := r.Check(); err != nil {\n		i.Quarantine(err)\n		return false\n	}\n", ""},
 	{"quarantine-holds-nothing-more", "L2", "internal/lease/issuer.go",
 		"	if i.quarantine != nil {\n		hold = max(hold, i.report.Rated)\n	}\n", ""},
-	{"quarantined-gets-leases", "L2", "internal/lease/issuer.go",
-		"	if !i.heard || i.quarantine != nil || !i.confirmed", "	if !i.heard || !i.confirmed"},
 	{"hello-of-an-older-leader", "L7", "internal/lease/holder.go",
 		"	case m.Epoch < h.epoch || m.Epoch == 0:\n		return ErrOldEpoch\n	case m.Epoch > h.epoch:\n		h.epoch", "	case m.Epoch == 0:\n		return ErrOldEpoch\n	case m.Epoch != h.epoch:\n		h.epoch"},
 	{"hello-to-another-run", "L7", "internal/lease/holder.go",
