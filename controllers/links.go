@@ -18,7 +18,7 @@ import (
 const (
 	// silent is how long an agent may say nothing before it is taken to be cut off. Its hold counts on.
 	silent = 15 * time.Second
-	// youth is how long a run of an agent learns what its devices do; no firmware takes longer to settle.
+	// youth is how long a run of an agent learns what its devices do, and longer where they take longer to settle.
 	youth = 90 * time.Second
 	// renewEvery is how often a lease that does not change is sent again.
 	renewEvery = 5 * time.Second
@@ -260,7 +260,7 @@ func (l *links) view(now time.Time) []agentView {
 			Heard: known && now.Sub(at) < silent && r.Generation > 0,
 			// A floor above what is held is for want of knowledge: that much was never drawn.
 			Hold: power.Watts(hold), Bound: power.Watts(r.Bound), Floor: power.Watts(min(r.Floor, hold)),
-			Keeps: power.Watts(max(keeps(r, now.Sub(at)), a.issuer.Carried())), Young: r.AsOf < youth,
+			Keeps: power.Watts(max(keeps(r, now.Sub(at)), a.issuer.Carried())), Young: r.AsOf < max(youth, r.Settle),
 			Rated: power.Watts(r.Rated), Lease: power.Watts(last), Leased: leased,
 			RaisedAt: a.raisedAt, RaisedBy: power.Watts(a.raisedBy), Settle: r.Settle, Curve: make([]power.Point, len(r.Curve)),
 		}

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -145,13 +146,12 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 	ctx, cancel := r.timeout.of(ctx, actTimeout)
 	defer cancel()
 	r.listen(ctx, s)
-	if err := r.resplit(ctx, s); err != nil {
-		return err
-	}
+	write := r.writeWorkloads
 	if s.now.Before(r.hush) {
-		return r.reportOnly(ctx, s, plan)
+		write = r.reportOnly
 	}
-	return r.writeWorkloads(ctx, s, plan)
+	// A pool that can't be written costs no workload anything.
+	return errors.Join(write(ctx, s, plan), r.resplit(ctx, s))
 }
 
 // keepDown leaves the raises out of a plan made from what was read long ago: what has been promised since

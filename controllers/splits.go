@@ -2,7 +2,9 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -79,22 +81,22 @@ func spansOf(addresses []string) (out []span) {
 // resplit writes down how addresses are split before any agent is told, and forgets the splits that no
 // agent goes by any more. Agents hear of it in the next pass.
 func (r *SiteReconciler) resplit(ctx context.Context, s *snapshot) error {
-	for _, c := range s.resplit {
-		if known := r.splits[c.pool.UID]; len(known) < maxSplits {
-			if err := r.writeSplits(ctx, c.pool, append(slices.Clone(known), c.want)); err != nil {
-				return err
-			}
-		}
-	}
+	var errs []error
+	there := map[types.UID]bool{}
 	for i := range s.pools {
 		p := &s.pools[i]
+		there[p.UID] = true
 		if known := r.splits[p.UID]; len(known) > 1 && r.links.taken(client.ObjectKeyFromObject(p)) {
-			if err := r.writeSplits(ctx, p, known[len(known)-1:]); err != nil {
-				return err
-			}
+			errs = append(errs, r.writeSplits(ctx, p, known[len(known)-1:]))
 		}
 	}
-	return nil
+	for _, c := range s.resplit {
+		if known := r.splits[c.pool.UID]; len(known) < maxSplits {
+			errs = append(errs, r.writeSplits(ctx, c.pool, append(slices.Clone(known), c.want)))
+		}
+	}
+	maps.DeleteFunc(r.splits, func(pool types.UID, _ []powerv1.MinerPoolSplit) bool { return !there[pool] })
+	return errors.Join(errs...)
 }
 
 // writeSplits writes a pool's splits if nobody has written to it since it was read.

@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -9,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/gate"
 )
 
 // Rules: L9 across leaders.
@@ -79,6 +82,25 @@ var _ = Describe("How a pool's addresses are split", func() {
 		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.11"}))
 		Expect(minded(1)).To(Equal([]string{"10.0.0.12-10.0.0.15"}))
 		Expect(splits(ctx)).To(Equal([]powerv1.MinerPoolSplit{{Addresses: []string{"10.0.0.0/28"}, DevicesPerAgent: 12}}))
+	})
+
+	It("costs no workload anything where it can't be written", func(ctx context.Context) {
+		s.createNode(ctx, "n1", "8", nil)
+		s.run(ctx, 4)
+		edit(ctx, 4)
+		s.refused = errors.New("refused by a policy")
+		pod := s.createPod(ctx, "train-0", "8", nil)
+		s.createWorkload(ctx, "train", func(w *powerv1.GPUWorkload) { w.Spec.WattsPerPod = watts("30k") })
+		for range 8 {
+			_, err := s.Reconcile(ctx, siteRequest)
+			Expect(err).To(MatchError(ContainSubstring("refused by a policy")))
+			s.now = s.now.Add(time.Second)
+			s.Leader.(*Leader).renewedAt.Store(s.now.UnixNano())
+			s.wire.settle(true)
+		}
+		s.get(ctx, pod)
+		Expect(gate.Gated(pod)).To(BeFalse())
+		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.7"}), "and nobody hears of what is not written")
 	})
 
 	It("outlasts a faulty edit and a new leader", func(ctx context.Context) {

@@ -68,8 +68,10 @@ type site struct {
 	events *eventLog
 	wire   *fakeAgents
 	hung   error // what every list answers, where it is set
-	pools  *MinerPoolReconciler
-	budget *PowerBudgetReconciler
+	// refused is what the patch of a pool's status answers, where it is set.
+	refused error
+	pools   *MinerPoolReconciler
+	budget  *PowerBudgetReconciler
 }
 
 // fakeAgents are agents that obey at once when told to, and settle when the test says so.
@@ -232,6 +234,9 @@ func (s *site) countWrites() interceptor.Funcs {
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			note("patch/"+sub, o)
+			if _, pool := o.(*powerv1.MinerPool); pool && s.refused != nil {
+				return s.refused
+			}
 			return c.SubResource(sub).Patch(ctx, o, p, opts...)
 		},
 	}

@@ -41,7 +41,12 @@ func TestBound(t *testing.T) {
 		"asleep, estimated": {long, 39, func(d *Device) { d.Saw(estimated(long, Sleeping, 37, 0)) }},
 		"asleep by word":    {long, 3500, func(d *Device) { d.Saw(metered(long, Sleeping, 3400, 3500)) }},
 		"no watts":          {long, rated, func(d *Device) { d.Saw(Reading{At: long, State: Sleeping}) }},
-		"too few watts":     {long, rated, func(d *Device) { d.Saw(working(long, 1166, 100)) }},
+		"too few watts": {long, rated, func(d *Device) {
+			for n := range 3 {
+				d.Saw(working(long-time.Duration(2-n)*Poll, 1166, 100))
+			}
+		}},
+		"too few twice":     {long, 1166, func(d *Device) { d.Saw(working(long-Poll, 1166, 100)); d.Saw(working(long, 1166, 100)) }},
 		"efficient":         {long, 1167, func(d *Device) { d.Saw(working(long, 1167, 100)) }},
 		"few by its target": {long, 2500, func(d *Device) { r := working(long, 1166, 100); r.Target = 2500; d.Saw(r) }},
 		"starting":          {long, rated, func(d *Device) { d.Saw(metered(long, Starting, 200, 1800)) }},

@@ -42,6 +42,7 @@ type Device struct {
 	seen   bool
 	first  time.Duration // At of this run's first reading (L3)
 	missed int
+	doubts int // readings in a row whose watts were implausible
 
 	learned learned
 	prior   Setting // Kind Sleep where it is not known
@@ -140,7 +141,11 @@ func (d *Device) note(r Reading) {
 	}
 	d.seen, d.missed, d.last = true, 0, r
 	d.inMode = d.mode(r.Mode)
-	d.last.HasWatts = r.HasWatts && !d.implausible()
+	d.doubts++
+	if !d.implausible() {
+		d.doubts = 0
+	}
+	d.last.HasWatts = r.HasWatts && d.doubts < missedPolls // one that is off may be noise
 	if d.last.HasWatts {
 		d.learned.highest = max(d.learned.highest, d.padded())
 		d.learned.hashed = d.learned.hashed || r.State == Hashing
@@ -149,7 +154,7 @@ func (d *Device) note(r Reading) {
 }
 
 // implausible says that a machine owns up to less than two thirds of what its hash rate takes at its
-// nameplate's efficiency, while no target bounds it either. No tuning saves as much: its watts are no watts.
+// nameplate's efficiency, while no target bounds it either. Hardly any tuning saves as much: its watts are no watts.
 func (d *Device) implausible() bool {
 	t, r := &d.traits, &d.last
 	takes := r.THs * float64(t.Nameplate) / t.NameplateTHs

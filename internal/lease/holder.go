@@ -91,7 +91,7 @@ func (h *Holder) Lease(now time.Duration, m Lease) error {
 	case m.AsOf > now:
 		return ErrClock
 	case h.lease.Run == 0 && m.AsOf < Grace && now >= Grace:
-		// A first lease may be for what the run drew then, which is free for others by now.
+		// A first lease may be for what the run drew then. The next is weighed by what it does now.
 		return ErrTooLate
 	}
 	h.seq, h.lease, h.expiry = m.Seq, m, m.AsOf+m.TTL

@@ -85,8 +85,13 @@ func (l *ledger) pieces() []piece {
 			a := &l.agents[i]
 			for n := 1; n < len(a.Curve); n++ {
 				from, to := a.Curve[n-1], a.Curve[n]
-				if w := to.Watts - from.Watts; w > 0 && (from.Watts < a.Lease) == leased {
-					all = append(all, piece{(to.THs - from.THs) / float64(w), w, i})
+				w := to.Watts - from.Watts
+				part := min(max(a.Lease-from.Watts, 0), w) // of it that is leased
+				if !leased {
+					part = w - part
+				}
+				if part > 0 {
+					all = append(all, piece{(to.THs - from.THs) / float64(w), part, i})
 				}
 			}
 		}

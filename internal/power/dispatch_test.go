@@ -234,6 +234,13 @@ func TestTiesGoToWhoRuns(t *testing.T) {
 			t.Errorf("agent %d ran, and leases are %v", leased, got)
 		}
 	}
+	// A little that is left over makes neither change its mind.
+	s := oneBudget(1050)
+	mine(&s, "site", 50, 1000)
+	mine(&s, "site", 1000, 1000)
+	if got := targets(power.Decide(s)); got["pool-0-0"] != 50 || got["pool-1-0"] != 1000 {
+		t.Errorf("targets are %v, want what runs", got)
+	}
 }
 
 // TestTiesGoByName: equal slopes are filled in the order of the agents' keys, whatever their order in the
