@@ -38,6 +38,7 @@ type sent struct {
 	watts Watts
 	at    time.Time
 	ttl   time.Duration
+	asOf  time.Duration
 }
 
 // NewIssuer starts the operator's side for one agent under the given epoch, which must not be 0.
@@ -151,7 +152,7 @@ func (i *Issuer) Grant(now time.Time, watts Watts, ttl, shedWithin time.Duration
 		i.capped = false // what it may draw from now on is more than was counted before
 	}
 	i.seq++
-	i.sent = append(i.sent, sent{seq: i.seq, watts: watts, at: now, ttl: ttl})
+	i.sent = append(i.sent, sent{seq: i.seq, watts: watts, at: now, ttl: ttl, asOf: i.report.AsOf})
 	return Lease{
 		Epoch: i.epoch, Run: i.run, Seq: i.seq,
 		Watts: watts, TTL: ttl, AsOf: i.report.AsOf, ShedWithin: shedWithin,
@@ -203,10 +204,16 @@ func (i *Issuer) Newest() Report { return i.report }
 
 // Last is the newest lease sent to this run: its watts, and whether there is one.
 func (i *Issuer) Last() (Watts, bool) {
-	if len(i.sent) > 0 {
-		return i.sent[len(i.sent)-1].watts, true
+	if n := len(i.sent); n > 0 && !i.tooLate(i.sent[n-1]) {
+		return i.sent[n-1].watts, true
 	}
 	return i.report.LeaseWatts, i.report.Seq > 0
+}
+
+// tooLate tells that a run has begun to shed with no lease, and so takes none that answers what it said
+// before; it is counted all the same.
+func (i *Issuer) tooLate(s sent) bool {
+	return s.asOf < Grace && i.report.Seq == 0 && i.report.AsOf >= Grace
 }
 
 // LastSent tells when the newest lease was sent and for how long; the zero time before the first.

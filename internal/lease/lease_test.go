@@ -105,6 +105,26 @@ func TestAFirstLeaseComesInTime(t *testing.T) {
 	}
 }
 
+// TestALeaseThatCameTooLateIsNoneToKeep: what a run refused is counted, and not renewed.
+func TestALeaseThatCameTooLateIsNoneToKeep(t *testing.T) {
+	i, h := pair(t)
+	report(t, i, h, lease.Grace-1, 500)
+	i.Confirm(start.Add(lease.Grace))
+	if _, ok := i.Grant(start.Add(lease.Grace), 400, time.Minute, 0); !ok {
+		t.Fatal("not granted")
+	}
+	if w, leased := i.Last(); !leased || w != 400 {
+		t.Fatalf("leased %v, %d W: it may be on its way", leased, w)
+	}
+	report(t, i, h, lease.Grace, 300)
+	if w, leased := i.Last(); leased || w != 0 {
+		t.Errorf("leased %v, %d W, and the run takes none of before", leased, w)
+	}
+	if i.Hold() != 400 {
+		t.Errorf("hold %d W, want what was granted", i.Hold())
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
