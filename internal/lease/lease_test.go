@@ -78,53 +78,6 @@ func TestHolderRefuses(t *testing.T) {
 	}
 }
 
-// TestAFirstLeaseComesInTime: what a fresh run drew is another's once it sheds.
-func TestAFirstLeaseComesInTime(t *testing.T) {
-	first := lease.Lease{Epoch: 10, Run: 7, Seq: 1, Watts: 100, TTL: time.Minute, AsOf: lease.Grace - 1}
-	for name, c := range map[string]struct {
-		now, asOf time.Duration
-		want      error
-	}{
-		"while it draws on":      {lease.Grace - 1, lease.Grace - 1, nil},
-		"when it sheds":          {lease.Grace, lease.Grace - 1, lease.ErrTooLate},
-		"for what it says since": {lease.Grace + 1, lease.Grace, nil},
-	} {
-		h := lease.NewHolder(7)
-		must(t, h.Hello(0, lease.Hello{Epoch: 10, Run: 7, Generation: 1}))
-		m := first
-		m.AsOf = c.asOf
-		if err := h.Lease(c.now, m); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", name, err, c.want)
-		}
-		if c.want != nil {
-			m.AsOf = c.now // the next answers a report of now
-			must(t, h.Lease(c.now, m))
-		}
-		m.Seq, m.AsOf = 2, 0
-		must(t, h.Lease(c.now, m)) // it has had its first
-	}
-}
-
-// TestALeaseThatCameTooLateIsNoneToKeep: what a run refused is counted, and not renewed.
-func TestALeaseThatCameTooLateIsNoneToKeep(t *testing.T) {
-	i, h := pair(t)
-	report(t, i, h, lease.Grace-1, 500)
-	i.Confirm(start.Add(lease.Grace))
-	if _, ok := i.Grant(start.Add(lease.Grace), 400, time.Minute, 0); !ok {
-		t.Fatal("not granted")
-	}
-	if w, leased := i.Last(); !leased || w != 400 {
-		t.Fatalf("leased %v, %d W: it may be on its way", leased, w)
-	}
-	report(t, i, h, lease.Grace, 300)
-	if w, leased := i.Last(); leased || w != 0 {
-		t.Errorf("leased %v, %d W, and the run takes none of before", leased, w)
-	}
-	if i.Hold() != 400 {
-		t.Errorf("hold %d W, want what was granted", i.Hold())
-	}
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
