@@ -25,9 +25,9 @@ type grpcStreams struct {
 	log    logr.Logger
 }
 
-// dialsPerSecond of all streams together, and dialsAtOnce of them at one time: a handshake costs milliseconds of a processor, and
-// an operator that has just taken over a large site dials everybody. 2,500 agents are dialled within 50 s, and
-// their leases last for more than that and an election.
+// dialsPerSecond of all streams together, and dialsAtOnce of them at one time: a handshake costs milliseconds
+// of a processor, and an operator that has just taken over a large site dials everybody. 2,500 agents are dialled
+// within 50 s. Leases of 120 s, the default, last for that and an election; shorter ones may end before.
 const (
 	dialsPerSecond = 50
 	dialsAtOnce    = 100

@@ -13,6 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -85,13 +86,12 @@ func grant(ctx context.Context, t *testing.T) {
 // lacksNow is what an account lacks once the API server has taken in what it was just granted.
 func lacksNow(t *testing.T, account string, settled func(error) bool) error {
 	t.Helper()
-	for tries := 0; ; tries++ {
-		err := checkRights(t.Context(), as(account), namespace)
-		if tries == 100 || settled(err) {
-			return err
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	var err error
+	_ = wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
+		err = checkRights(ctx, as(account), namespace)
+		return settled(err), nil
+	})
+	return err // the last one, where it never settled
 }
 
 func TestMissingRightsAreNamedAtOnce(t *testing.T) {
