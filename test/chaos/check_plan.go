@@ -19,7 +19,7 @@ func (c *checker) decided(o *operator, s *power.Site, p *power.Plan, read bool) 
 			delete(o.accounts, key) // its slot is gone
 		}
 	}
-	o.opens(b)
+	o.said = b.said()
 	c.waits(o, p)
 	for i := range s.Budgets {
 		c.judgeRoom(o, b, i, read)
@@ -42,19 +42,27 @@ func (c *checker) decided(o *operator, s *power.Site, p *power.Plan, read bool) 
 	}
 }
 
-// opens notes whose gates a decision opens, and whether any pod waited.
-func (o *operator) opens(b *books) {
-	o.open, o.guests = map[string]bool{}, false
+// decision is what a write is held against: whose gates it opens, and whether any pod waited. A request that
+// timed out may take effect after the next one was made, and is judged by its own.
+type decision struct {
+	open   map[string]bool
+	guests bool
+}
+
+// said notes a decision.
+func (b *books) said() *decision {
+	d := &decision{open: map[string]bool{}}
 	for i := range b.s.Workloads {
 		for n := range b.s.Workloads[i].Pods {
-			o.guests = o.guests || b.s.Workloads[i].Pods[n].Phase == power.Gated
+			d.guests = d.guests || b.s.Workloads[i].Pods[n].Phase == power.Gated
 		}
 	}
 	for uid, pod := range b.kept {
 		if pod.Open {
-			o.open[uid] = true
+			d.open[uid] = true
 		}
 	}
+	return d
 }
 
 // judgeRoom: what a plan raises or lets in is free in the ledger, and what was raised for pods that wait

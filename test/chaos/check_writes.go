@@ -12,10 +12,13 @@ import (
 )
 
 // written judges a write of an operator that the API server is about to accept.
-func (c *checker) written(o *operator, is, next client.Object) {
+func (c *checker) written(o *operator, said *decision, is, next client.Object) {
 	before, after := claimOf(is), claimOf(next)
 	if before == nil {
 		c.letGo(o, is, next)
+		if pod := podOf(next); pod != nil && gate.Gated(podOf(is)) && !gate.Gated(pod) {
+			c.opened(o, said, pod)
+		}
 		return
 	}
 	c.stays(o, before, after)
@@ -30,7 +33,7 @@ func (c *checker) written(o *operator, is, next client.Object) {
 		c.writer[epoch] = o.name
 	}
 	for i := range before.Status.Reservations {
-		c.kept(o, after, &before.Status.Reservations[i])
+		c.kept(o, said, after, &before.Status.Reservations[i])
 	}
 	c.confirmed(o, before, after)
 	c.h.logReservations(o, before, after)
@@ -69,13 +72,13 @@ func (c *checker) letGo(o *operator, is, next client.Object) {
 }
 
 // kept looks that a reservation stays until its pod has truly ended (L6), with all of its watts.
-func (c *checker) kept(o *operator, after *powerv1.GPUWorkload, was *powerv1.Reservation) {
+func (c *checker) kept(o *operator, said *decision, after *powerv1.GPUWorkload, was *powerv1.Reservation) {
 	g := c.h.kube.pods[string(was.UID)]
 	if g == nil {
 		return
 	}
 	if g.over {
-		c.delayed(o, after, was)
+		c.delayed(o, said, after, was)
 		return
 	}
 	for i := range after.Status.Reservations {
@@ -93,7 +96,7 @@ func (c *checker) kept(o *operator, after *powerv1.GPUWorkload, was *powerv1.Res
 }
 
 // delayed looks that an ended pod's watts are kept a little, unless somebody waits for them.
-func (c *checker) delayed(o *operator, after *powerv1.GPUWorkload, was *powerv1.Reservation) {
+func (c *checker) delayed(o *operator, said *decision, after *powerv1.GPUWorkload, was *powerv1.Reservation) {
 	delay := time.Duration(*after.Spec.ReleaseDelaySeconds) * time.Second
 	if was.EndedAt != nil && c.h.wall().Sub(was.EndedAt.Time) >= delay-2*clockError || delay == 0 {
 		return
@@ -103,20 +106,20 @@ func (c *checker) delayed(o *operator, after *powerv1.GPUWorkload, was *powerv1.
 			return
 		}
 	}
-	if o.guests {
+	if said.guests {
 		return
 	}
 	c.broke("L6", "%s lets the watts of pod %s go before the release delay of %v is over", o.name, was.Name, delay)
 }
 
 // opened judges a gate that is about to open (L6).
-func (c *checker) opened(o *operator, pod *corev1.Pod) {
+func (c *checker) opened(o *operator, said *decision, pod *corev1.Pod) {
 	g := c.h.kube.pods[string(pod.UID)]
 	if g == nil {
 		return
 	}
 	g.opened = true
-	if !o.open[string(pod.UID)] {
+	if !said.open[string(pod.UID)] {
 		c.broke("L1", "%s opens the gate of pod %s, which it has not decided", o.name, pod.Name)
 	}
 	watts, admitted := gate.Admitted(pod)

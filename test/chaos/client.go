@@ -96,7 +96,7 @@ func (c cached) write(ctx context.Context, o client.Object, edit func(is client.
 	if !ok {
 		return fmt.Errorf("%w: writing %T", errModel, o)
 	}
-	s := c.o.h.store
+	s, said := c.o.h.store, c.o.said
 	return c.o.change(ctx, func() (func(), error) {
 		is := s.get(k, keyOf(o))
 		if is == nil {
@@ -109,7 +109,7 @@ func (c cached) write(ctx context.Context, o client.Object, edit func(is client.
 		if err := allowed(is, next); err != nil {
 			return nil, err
 		}
-		c.o.h.check.written(c.o, is, next)
+		c.o.h.check.written(c.o, said, is, next)
 		s.put(k, next)
 		rv := s.rv
 		return func() {

@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
-	"github.com/counterweight-dev/counterweight/internal/gate"
 )
 
 func items[T any](from []client.Object) []T {
@@ -152,8 +151,5 @@ func (o *operator) openGate(is client.Object, data []byte) (client.Object, error
 		next.Annotations = map[string]string{}
 	}
 	maps.Copy(next.Annotations, p.Metadata.Annotations)
-	if gate.Gated(pod) && !gate.Gated(next) {
-		o.h.check.opened(o, next)
-	}
 	return next, nil
 }

@@ -56,10 +56,8 @@ type operator struct {
 	accounts map[string]*account
 	rises    []rise
 	waiting  map[string]wait // for miners, by workload
-	// open are the pods whose gates its newest decision opens; tookOver is when it decided first under epoch.
-	open     map[string]bool
-	guests   bool // some pod waited as it decided
-	epoch    uint64
+	said     *decision       // the newest
+	epoch    uint64          // tookOver is when it decided first under it
 	tookOver time.Duration
 	// outranked is the highest epoch that an agent has shown it, and since when.
 	outranked   uint64
@@ -76,7 +74,7 @@ func (noEvents) Eventf(runtime.Object, runtime.Object, string, string, string, s
 // boot starts a new process in a slot; its identity is its own.
 func (h *history) boot(slot int) *operator {
 	h.lives++
-	o := &operator{h: h, slot: slot, lives: h.lives, offset: h.cfg.offsets[slot]}
+	o := &operator{h: h, slot: slot, lives: h.lives, offset: h.cfg.offsets[slot], said: &decision{}}
 	o.name = fmt.Sprintf("op%d.%d", slot, h.lives)
 	o.cache, o.accounts = &cache{o: o}, map[string]*account{}
 	o.waiting = map[string]wait{}
