@@ -55,7 +55,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Leader: o.Leader, Heartbeat: heartbeat, Depose: o.Depose, board: b, base: ctx,
 		Prepare: func(ctx context.Context) error { _, err := ca.load(ctx); return err },
 		Stream: &grpcStreams{
-			tls: ca.config, leader: o.Leader, pace: rate.NewLimiter(dialsPerSecond, dialsAtOnce),
+			tls: ca.config, leader: o.Leader, pace: rate.NewLimiter(handshakesPerSecond, handshakesAtOnce),
 			log: mgr.GetLogger().WithName("streams"),
 		},
 	}

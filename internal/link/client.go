@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 )
 
 const (
-	// attachLimit bounds dialling, the handshake and the agent's first words.
+	// attachLimit bounds reaching the agent by TCP, and then the handshake with its first words.
 	attachLimit = 5 * time.Second
 	// silenceLimit ends a stream on which no report came: they come every second. It notices a dead agent
 	// sooner than the pings that gRPC lets a client send would, so there are none.
@@ -42,7 +43,8 @@ var (
 	// ErrSilent says that the agent has stopped reporting.
 	ErrSilent = errors.New("no report in time")
 
-	errNoTLS = errors.New("no certificates yet")
+	errNoTLS  = errors.New("no certificates yet")
+	errUsedUp = errors.New("its connection has ended")
 )
 
 // Options of one stream to one agent.
@@ -65,12 +67,14 @@ type Options struct {
 	// MaySend is asked right before each order leaves; an error ends the stream with the order unsent
 	// (rule L7: an operator whose last renewal is too old sends nothing). Nil always allows.
 	MaySend func() error
-	// Pace, where set, is asked before each dial of Keep. Streams that share one do not shake hands all at
-	// once: thousands that do starve each other until their time is up, and then try again together.
+	// Pace, where set, is asked before each handshake, once TCP is up: what can't be reached takes nobody's turn.
+	// Streams that share one do not shake hands all at once: thousands that do starve each other until their time
+	// is up, and then try again together.
 	Pace *rate.Limiter
 
-	// silence and attachWithin replace the constants where set.
+	// silence, attachWithin and dialTCP replace what is usual where set.
 	silence, attachWithin time.Duration
+	dialTCP               func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Attach holds one stream to an agent and answers why it ended: ctx, a broken connection, an agent that
@@ -83,7 +87,19 @@ func Attach(ctx context.Context, o Options) error {
 }
 
 func attach(ctx context.Context, o Options) error {
-	conn, err := dial(o)
+	config := o.TLS
+	if o.NewestTLS != nil {
+		config = o.NewestTLS()
+	}
+	if config == nil {
+		return errNoTLS
+	}
+	raw, err := reach(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = raw.Close() }()
+	conn, err := over(raw, config, o)
 	if err != nil {
 		return err
 	}
@@ -125,22 +141,46 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-func dial(o Options) (*grpc.ClientConn, error) {
-	config := o.TLS
-	if o.NewestTLS != nil {
-		config = o.NewestTLS()
+// reach connects to the agent, then waits for its turn to shake hands.
+func reach(ctx context.Context, o Options) (net.Conn, error) {
+	dial := o.dialTCP
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
 	}
-	if config == nil {
-		return nil, errNoTLS
+	dialCtx, cancel := context.WithTimeout(ctx, cmp.Or(o.attachWithin, attachLimit))
+	defer cancel()
+	raw, err := dial(dialCtx, "tcp", o.Address)
+	if err != nil {
+		return nil, err
 	}
+	if o.Pace != nil {
+		if err := o.Pace.Wait(ctx); err != nil {
+			_ = raw.Close()
+			return nil, err
+		}
+	}
+	return raw, nil
+}
+
+// over is gRPC on a connection that is there, and on no other: Keep makes the next one.
+func over(raw net.Conn, config *tls.Config, o Options) (*grpc.ClientConn, error) {
 	config = config.Clone()
 	config.ServerName = o.ServerName
+	once := make(chan net.Conn, 1)
+	once <- raw
 	return grpc.NewClient("passthrough:///"+o.Address,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: attachLimit}),
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			select {
+			case c := <-once:
+				return c, nil
+			default:
+				return nil, errUsedUp
+			}
+		}),
 		grpc.WithReadBufferSize(0),
 		grpc.WithWriteBufferSize(writeBuffer),
-		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
 	)
 }

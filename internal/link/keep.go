@@ -10,10 +10,11 @@ import (
 )
 
 // How long Keep waits between streams: doubling from the first to the last, each halved at random so
-// that a restarted operator does not dial every agent in one beat.
+// that a restarted operator does not dial every agent in one beat. The last is a fifth of lease.Grace: an
+// agent that is back has to be found well before it sheds for want of a lease.
 const (
 	firstRetry = 200 * time.Millisecond
-	lastRetry  = 5 * time.Second
+	lastRetry  = 2 * time.Second
 )
 
 // Keep attaches again and again until ctx ends. down, if not nil, is told after each stream why it
@@ -30,9 +31,6 @@ func keep(ctx context.Context, o Options, down func(error), attach func(context.
 		onReport(r)
 	}
 	for ctx.Err() == nil {
-		if o.Pace != nil && o.Pace.Wait(ctx) != nil {
-			return
-		}
 		err := attach(ctx, o)
 		if ctx.Err() != nil {
 			return

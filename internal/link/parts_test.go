@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"math"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,7 +159,7 @@ func TestKeepWaitsLongerAndStops(t *testing.T) {
 		time.Sleep(time.Hour)
 		cancel()
 		<-done
-		if told < 500 || told > 2000 {
+		if told < 1800 || told > 4000 {
 			t.Errorf("told of %d ends in an hour", told)
 		}
 		for i := 1; i < len(tries); i++ {
@@ -172,41 +174,58 @@ func TestKeepWaitsLongerAndStops(t *testing.T) {
 	})
 }
 
-func TestKeepersThatShareAPaceDialOneAfterTheOther(t *testing.T) {
+// Those that can't be reached come first, and take no turn from those that can.
+func TestKeepersThatShareAPaceShakeHandsOneAfterTheOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const keepers = 30
+		const keepers, blackHoles = 30, 20
 		ctx, cancel := context.WithCancel(t.Context())
 		pace := rate.NewLimiter(10, 5)
-		var mu sync.Mutex
-		dials := 0
-		attach := func(ctx context.Context, _ Options) error {
-			mu.Lock()
-			dials++
-			mu.Unlock()
+		var handshakes atomic.Int32
+		attach := func(ctx context.Context, o Options) error {
+			raw, err := reach(ctx, o)
+			if err != nil {
+				return err
+			}
+			handshakes.Add(1)
 			<-ctx.Done()
-			return ctx.Err()
+			return errors.Join(ctx.Err(), raw.Close())
 		}
 		var all sync.WaitGroup
-		for range keepers {
-			all.Go(func() { keep(ctx, Options{Pace: pace, OnReport: func(lease.Report) {}}, nil, attach) })
+		start := func(dial func(ctx context.Context) (net.Conn, error)) {
+			o := Options{
+				Pace: pace, OnReport: func(lease.Report) {},
+				dialTCP: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+			}
+			all.Go(func() { keep(ctx, o, nil, attach) })
 		}
-		count := func() int {
+		for range blackHoles {
+			start(func(ctx context.Context) (net.Conn, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		}
+		synctest.Wait()
+		for range keepers {
+			start(func(context.Context) (net.Conn, error) {
+				near, _ := net.Pipe()
+				return near, nil
+			})
+		}
+		count := func() int32 {
 			synctest.Wait()
-			mu.Lock()
-			defer mu.Unlock()
-			return dials
+			return handshakes.Load()
 		}
 		if n := count(); n != 5 {
-			t.Errorf("%d dials at once, want 5", n)
+			t.Errorf("%d handshakes at once, want 5", n)
 		}
 		time.Sleep(time.Second)
 		if n := count(); n != 15 {
-			t.Errorf("%d dials after a second, want 15", n)
+			t.Errorf("%d handshakes after a second, want 15", n)
 		}
 		cancel()
 		all.Wait()
 		if n := count(); n != 15 {
-			t.Errorf("%d dials after the end, want 15", n)
+			t.Errorf("%d handshakes after the end, want 15", n)
 		}
 	})
 }
