@@ -78,9 +78,10 @@ type machine struct {
 	rises []rising
 }
 
+// rising counts in a bound until the first time at which it may be settled, and is no news until the last.
 type rising struct {
-	until time.Duration
-	watts fit.Watts
+	until, last time.Duration
+	watts       fit.Watts
 }
 
 // operation is the one outstanding at a slot.

@@ -113,7 +113,8 @@ func (a *agent) apply(now time.Duration, s *slot, setting fit.Setting, raises bo
 	if m.before, m.settles = 0, 0; setting.Kind == fit.Sleep {
 		m.before, m.settles = m.device.Bound(now), now+s.dev.traits.Sleep.Worst
 	} else {
-		m.rises = append(m.rises, rising{now + min(s.dev.traits.Wake.Worst, s.dev.traits.Trim.Worst), fit.Watts(s.dev.named(setting))})
+		wake, trim := s.dev.traits.Wake.Worst, s.dev.traits.Trim.Worst
+		m.rises = append(m.rises, rising{now + min(wake, trim), now + max(wake, trim), fit.Watts(s.dev.named(setting))})
 	}
 	m.device.Write(now, setting)
 	m.wrote, m.commanded, m.floored = now, true, true

@@ -69,7 +69,7 @@ func (c *checker) bounded(a *agent, r *lease.Report) {
 func (c *checker) raises(a *agent, s *slot, o fit.Order, allowance lease.Allowance) {
 	c.refuses(a, s, o)
 	setting := o.Setting
-	if allowance.Mode != lease.Leased || s.dev.settles(setting) <= s.dev.most()+slack(s.dev.most()) {
+	if allowance.Mode != lease.Leased || s.dev.settles(setting) <= s.dev.most()+slack(s.dev.most()) || s.coming(a.now()) >= s.dev.named(setting) {
 		return
 	}
 	sum := float64(a.left)
@@ -87,6 +87,17 @@ func (c *checker) raises(a *agent, s *slot, o fit.Order, allowance lease.Allowan
 	if most := float64(allowance.Watts); sum > most+slack(most) {
 		c.broke("L2", "%s raises %s to %v: its machines may draw %.0f W under a lease of %.0f W", a.name, s.dev.name, setting, sum, most)
 	}
+}
+
+// coming is the most that the machine was told and may yet go to: it may have missed it, and then an order
+// of less is the first that it hears.
+func (s *slot) coming(now time.Duration) (most float64) {
+	for _, r := range s.machine.rises {
+		if now < r.last {
+			most = max(most, float64(r.watts))
+		}
+	}
+	return most
 }
 
 // refuses looks that a raise is refused where bounds leave a watt too little for it.
