@@ -3,12 +3,16 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -167,30 +171,36 @@ func (r *SiteReconciler) catchUp(ctx context.Context) error {
 }
 
 // catchUpOwn does so for our own kinds: a pool or a curtailment that a stale cache lacks would leave its
-// watts out of the ledger, or let leases outlast a fall that the leader before knew of.
+// watts out of the ledger, or let leases outlast a fall that the leader before knew of. And for the
+// StatefulSets of pools: without them an agent's pod proves to be nobody's.
 func (r *SiteReconciler) catchUpOwn(ctx context.Context) error {
 	var (
 		budgets powerv1.PowerBudgetList
 		pools   powerv1.MinerPoolList
 		cuts    powerv1.CurtailmentEventList
+		sets    appsv1.StatefulSetList
 	)
-	for _, list := range []client.ObjectList{&budgets, &pools, &cuts} {
+	for _, list := range []client.ObjectList{&budgets, &pools, &cuts, &sets} {
 		if err := r.Live.List(ctx, list); err != nil {
 			return fmt.Errorf("taking over: listing %T: %w", list, err)
 		}
 	}
-	for i := range budgets.Items {
-		if err := r.caught(ctx, &budgets.Items[i], &powerv1.PowerBudget{}); err != nil {
-			return err
-		}
-	}
-	for i := range pools.Items {
-		if err := r.caught(ctx, &pools.Items[i], &powerv1.MinerPool{}); err != nil {
-			return err
-		}
-	}
-	for i := range cuts.Items {
-		if err := r.caught(ctx, &cuts.Items[i], &powerv1.CurtailmentEvent{}); err != nil {
+	sets.Items = slices.DeleteFunc(sets.Items, func(set appsv1.StatefulSet) bool {
+		ref := metav1.GetControllerOf(&set)
+		return ref == nil || ref.Kind != "MinerPool" // users' own are no agents
+	})
+	return errors.Join(
+		caughtAll(ctx, r, budgets.Items), caughtAll(ctx, r, pools.Items),
+		caughtAll(ctx, r, cuts.Items), caughtAll(ctx, r, sets.Items),
+	)
+}
+
+func caughtAll[T any, O interface {
+	*T
+	client.Object
+}](ctx context.Context, r *SiteReconciler, items []T) error {
+	for i := range items {
+		if err := r.caught(ctx, O(&items[i]), O(new(T))); err != nil {
 			return err
 		}
 	}

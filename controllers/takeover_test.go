@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -37,8 +39,10 @@ func TestTakeoverWaitsForItsCaches(t *testing.T) {
 	gated := &corev1.Pod{Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{Name: "c", Image: "c"}}, SchedulingGates: []corev1.PodSchedulingGate{{Name: powerv1.Gate}},
 	}}
+	agents := &appsv1.StatefulSet{}
+	agents.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "MinerPool", Name: "p", UID: "p", Controller: new(true)}}
 	for name, o := range map[string]client.Object{
-		"a budget": &powerv1.PowerBudget{}, "a pool": &powerv1.MinerPool{}, "a curtailment": &powerv1.CurtailmentEvent{},
+		"the agents of a pool": agents, "a budget": &powerv1.PowerBudget{}, "a pool": &powerv1.MinerPool{}, "a curtailment": &powerv1.CurtailmentEvent{},
 		"an agent's pod": agent, "a gated pod": gated,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,6 +80,22 @@ func TestTakeoverWaitsForItsCaches(t *testing.T) {
 			}
 			try(old, "")
 		})
+	}
+}
+
+// TestTakeoverWaitsForNobodyElsesSets: StatefulSets of users are not counted, and their caches may lag.
+func TestTakeoverWaitsForNobodyElsesSets(t *testing.T) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, powerv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	theirs := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "database"}}
+	live := fake.NewClientBuilder().WithScheme(scheme).WithObjects(theirs).Build()
+	r := &SiteReconciler{Client: fake.NewClientBuilder().WithScheme(scheme).Build(), Live: live, Table: gate.Builtin()}
+	if err := r.catchUp(context.Background()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -175,7 +175,11 @@ func (c *cache) listAgain(k kind) {
 func (c *cache) tell(k kind, before client.Object, ch *change, unknown bool) {
 	o := c.o
 	h := o.h
-	if k != pods {
+	switch k {
+	case sets: // read, and not watched
+		return
+	case pods:
+	default:
 		o.wakeUp()
 		return
 	}

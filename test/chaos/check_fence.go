@@ -59,7 +59,7 @@ func (c *checker) rules(o *operator, b *books) {
 
 // caughtUp judges that a new leader's caches have everything that was there when it read the Lease (L6, L7).
 func (c *checker) caughtUp(o *operator) {
-	for _, k := range []kind{budgets, pools, cuts, pods} {
+	for _, k := range []kind{budgets, pools, cuts, pods, sets} {
 		for _, is := range c.h.store.objs[k] {
 			if is.GetLabels()[componentLabel] == agentComponent || versionOf(is) > o.readRV {
 				continue

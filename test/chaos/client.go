@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -240,6 +241,8 @@ func fill(into, from client.Object) error {
 		*to = *from.(*powerv1.GPUWorkload) //nolint:forcetypeassert // kinds agree
 	case *corev1.Pod:
 		*to = *from.(*corev1.Pod) //nolint:forcetypeassert // kinds agree
+	case *appsv1.StatefulSet:
+		*to = *from.(*appsv1.StatefulSet) //nolint:forcetypeassert // kinds agree
 	case *coordinationv1.Lease:
 		*to = *from.(*coordinationv1.Lease) //nolint:forcetypeassert // kinds agree
 	default:

@@ -22,6 +22,8 @@ var operatorMutants = []Mutant{
 		"	if err := r.Live.List(ctx, &claims); err != nil {", "	if err := r.List(ctx, &claims); err != nil {"},
 	{"takeover-waits-for-no-cache", "L6", "controllers/site_takeover.go",
 		"	if err := r.catchUp(ctx); err != nil {\n		return err\n	}\n", ""},
+	{"takeover-overlooks-agents", "L9", "controllers/site_takeover.go",
+		"&budgets, &pools, &cuts, &sets} {", "&budgets, &pools, &cuts} {"},
 	{"stamping-may-fail", "L7", "controllers/site_takeover.go",
 		"	if client.IgnoreNotFound(err) != nil {\n		return fmt.Errorf(\"taking over: stamping", "	if false {\n		return fmt.Errorf(\"taking over: stamping"},
 	{"a-met-epoch-stays-above", "L7", "controllers/site_takeover.go",

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/fit"
@@ -172,9 +173,25 @@ func (p *pool) makePod(ordinal int) {
 	a := &agentPod{h: h, pool: p, ordinal: ordinal, name: name, group: p.index*4 + ordinal, ip: fmt.Sprintf("10.9.%d.%d", h.groups/250, h.groups%250+1)}
 	p.slots[ordinal] = a
 	h.store.create(pod)
+	p.counts()
 	a.uid = pod.UID
 	h.minders[a.uid] = namespace + "/" + a.name
 	h.after(h.between(50*time.Millisecond, 400*time.Millisecond), a.bind)
+}
+
+// counts has the StatefulSet's status say how many pods it has, as its controller does.
+func (p *pool) counts() {
+	there := int32(0)
+	for _, a := range p.slots {
+		if a != nil {
+			there++
+		}
+	}
+	p.h.store.edit(sets, inSpace(p.config.name), func(o client.Object) {
+		if set, ok := o.(*appsv1.StatefulSet); ok {
+			set.Status.Replicas = there
+		}
+	})
 }
 
 func (h *history) createWork(c *workConfig) {
