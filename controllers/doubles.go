@@ -38,9 +38,11 @@ type fed struct {
 
 // doublesOf finds for each budget the older one it shares nodes with. Nodes that every budget sees alike
 // are looked at once, so that it is cheap for thousands.
-func doublesOf(byName map[string]*powerv1.PowerBudget, nodes []corev1.Node) map[string]double {
-	feeders := feedersOf(byName)
-	doubles := map[string]double{}
+func doublesOf(byName map[string]*powerv1.PowerBudget, pins map[string]map[string]string, nodes []corev1.Node) map[string]double {
+	feeders, doubles := feedersOf(byName, pins), map[string]double{}
+	if len(feeders) < 2 {
+		return nil
+	}
 	note := func(alike []fed, node string) {
 		for n, younger := range alike {
 			for _, older := range alike[:n] {
@@ -66,11 +68,11 @@ func doublesOf(byName map[string]*powerv1.PowerBudget, nodes []corev1.Node) map[
 }
 
 // feedersOf is the budgets that choose nodes, oldest first.
-func feedersOf(byName map[string]*powerv1.PowerBudget) []fed {
+func feedersOf(byName map[string]*powerv1.PowerBudget, pins map[string]map[string]string) []fed {
 	var out []fed
 	for _, b := range byName {
 		if len(b.Spec.NodeSelector) > 0 {
-			out = append(out, fed{b, pinOf(byName, b)})
+			out = append(out, fed{b, pins[b.Name]})
 		}
 	}
 	slices.SortFunc(out, func(a, b fed) int {

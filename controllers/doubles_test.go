@@ -33,7 +33,7 @@ var _ = Describe("Nodes under two budgets", func() {
 		for name, l := range nodes {
 			list = append(list, corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: l}})
 		}
-		return doublesOf(byName, list)
+		return doublesOf(byName, pinsOf(byName), list)
 	}
 	siblings := []row{{"root", "", nil}, {"hall", "root", labels{"hall": "one"}}, {"rack", "root", labels{"rack": "7"}}}
 

@@ -2,9 +2,11 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,14 +23,40 @@ func quantity(w power.Watts) *resource.Quantity {
 }
 
 // workloadStatus computes a GPUWorkload's status from the facts and the plan.
-func workloadStatus(st *powerv1.GPUWorkloadStatus, w *workloadFacts, p *power.WorkloadPlan, epoch int64) {
+func workloadStatus(w *workloadFacts, p *power.WorkloadPlan, epoch int64) *powerv1.GPUWorkloadStatus {
+	st := w.object.Status
+	st.Conditions = slices.Clone(st.Conditions)
 	st.ObservedGeneration = w.object.Generation
 	st.Epoch = epoch
 	st.Budget = p.Budget
 	st.RequestedWatts, st.ReservedWatts = quantity(p.Requested), quantity(p.Reserved)
 	st.Pods = countPods(w)
 	st.Reservations = reservations(w, p)
-	workloadConditions(st, w, p)
+	workloadConditions(&st, w, p)
+	return &st
+}
+
+// sameStatus looks at what most of a status is without reflection: it is asked for every workload in every pass.
+func sameStatus(a, b *powerv1.GPUWorkloadStatus) bool {
+	if !slices.Equal(a.Conditions, b.Conditions) || !slices.EqualFunc(a.Reservations, b.Reservations, sameReservation) {
+		return false
+	}
+	x, y := *a, *b
+	x.Conditions, x.Reservations, y.Conditions, y.Reservations = nil, nil, nil, nil
+	if x.RequestedWatts != nil && x.ReservedWatts != nil && x.RequestedWatts.Cmp(*y.RequestedWatts) == 0 && x.ReservedWatts.Cmp(*y.ReservedWatts) == 0 {
+		y.RequestedWatts, y.ReservedWatts = x.RequestedWatts, x.ReservedWatts
+	}
+	return equality.Semantic.DeepEqual(&x, &y)
+}
+
+func sameReservation(a, b powerv1.Reservation) bool {
+	if a.Watts.Cmp(b.Watts) == 0 {
+		b.Watts = a.Watts // may be written otherwise
+	}
+	if a.EndedAt.Equal(b.EndedAt) {
+		b.EndedAt = a.EndedAt
+	}
+	return a == b
 }
 
 func countPods(w *workloadFacts) *powerv1.GPUWorkloadPods {

@@ -111,7 +111,7 @@ func (r *PowerBudgetReconciler) snapshot(ctx context.Context, b *powerv1.PowerBu
 			s.users++
 		}
 	}
-	s.doubles = doublesOf(s.byName, nodes.Items)
+	s.doubles = doublesOf(s.byName, pinsOf(s.byName), nodes.Items)
 	s.plan, s.known = r.board.budget(b.Name)
 	if b.DeletionTimestamp == nil {
 		return s, nil

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -80,9 +79,10 @@ func (r *SiteReconciler) writeWorkload(ctx context.Context, s *snapshot, w *work
 		_, err := setFinalizer(ctx, r.Client, w.object, true)
 		return err
 	}
-	next := w.object.DeepCopy()
-	workloadStatus(&next.Status, w, p, int64(r.epoch))
-	if !equality.Semantic.DeepEqual(&w.object.Status, &next.Status) {
+	next := w.object
+	if status := workloadStatus(w, p, int64(r.epoch)); !sameStatus(&w.object.Status, status) {
+		next = w.object.DeepCopy()
+		next.Status = *status
 		// Update carries the resourceVersion of the object that was decided on (L6).
 		if err := r.Status().Update(ctx, next); err != nil {
 			return ignoreRace(err, "writing the status of GPUWorkload %s", key)

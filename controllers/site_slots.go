@@ -25,15 +25,18 @@ func (s *snapshot) slots() map[types.NamespacedName]slotsOf {
 		p := &s.pools[i]
 		key := client.ObjectKeyFromObject(p)
 		known := s.splits[p.UID]
-		// A faulty edit leaves the agents what they mind: nobody is cut off, and nobody else gets it.
-		want, sound := splitOf(p)
-		sound = sound && overlapsOther(s.pools, p) == ""
-		s.valid[key] = sound || len(known) > 0
-		if sound && (len(known) == 0 || !sameSplit(known[len(known)-1], want)) {
-			s.resplit = append(s.resplit, resplit{p, want})
-		}
+		s.valid[key] = len(known) > 0
 		if len(known) > 0 {
-			out[key] = slotsOf{p, shardsOf(known[len(known)-1])}
+			out[key] = slotsOf{p, known[len(known)-1].shards}
+		}
+		asked := splitOf(p)
+		if len(known) > 0 && known[len(known)-1].is(asked) {
+			continue
+		}
+		// A faulty edit leaves the agents what they mind: nobody is cut off, and nobody else gets it.
+		if want, err := newSplit(asked); err == nil && overlapsOther(s.pools, p) == "" {
+			s.valid[key] = true
+			s.resplit = append(s.resplit, resplit{p, want})
 		}
 	}
 	return out
@@ -53,11 +56,11 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[st
 			continue
 		}
 		expected[key.String()] = len(of.shards)
-		before := earlier(s.splits[of.pool.UID])
+		known := s.splits[of.pool.UID]
 		for n := range of.shards {
 			name := key.Name + "-" + strconv.Itoa(n)
 			p := peerOf(name, key, assignmentOf(of.pool, of.shards[n]), pods[key.Namespace+"/"+name])
-			p.assignment.PriorSettings, p.before = priors[p.key], nth(before, n)
+			p.assignment.PriorSettings, p.before = priors[p.key], earlier(known, n)
 			s.peers = append(s.peers, p)
 		}
 	}
@@ -77,7 +80,7 @@ func (s *snapshot) agentPods(byPool map[types.NamespacedName]slotsOf) map[string
 		}
 		if n >= len(of.shards) {
 			p := peerOf(pod.Name, key, assignmentOf(of.pool, nil), pod)
-			p.before = nth(earlier(s.splits[of.pool.UID]), n)
+			p.before = earlier(s.splits[of.pool.UID], n)
 			s.peers = append(s.peers, p)
 		}
 		pods[pod.Namespace+"/"+pod.Name] = pod

@@ -146,7 +146,8 @@ func budgetsOf(budgets []powerv1.PowerBudget, cuts []powerv1.CurtailmentEvent, n
 		byName[budgets[i].Name] = &budgets[i]
 		selects = selects || len(budgets[i].Spec.NodeSelector) > 0
 	}
-	doubles := doublesOf(byName, nodes)
+	pins := pinsOf(byName)
+	doubles := doublesOf(byName, pins, nodes)
 	out := make([]power.Budget, len(budgets))
 	for i := range budgets {
 		b := &budgets[i]
@@ -157,7 +158,7 @@ func budgetsOf(budgets []powerv1.PowerBudget, cuts []powerv1.CurtailmentEvent, n
 			LeaseTTL:      time.Duration(powerv1.OrZero(b.Spec.LeaseSeconds, powerv1.DefaultLeaseSeconds)) * time.Second,
 			Evict:         b.Spec.OnShortfall == powerv1.ShortfallEvictInterruptible,
 			Feeds:         len(b.Spec.NodeSelector) > 0 || (!selects && b.Spec.Parent == ""),
-			Pin:           pinOf(byName, b),
+			Pin:           pins[b.Name],
 		}
 		if b.Spec.BaseLoadWatts != nil {
 			out[i].Base = power.Watts(b.Spec.BaseLoadWatts.Value())
@@ -196,6 +197,15 @@ func cutsOf(cuts []powerv1.CurtailmentEvent, budget string) []power.Cut {
 	}
 	sort.Slice(out, func(a, b int) bool { return out[a].Name < out[b].Name })
 	return out
+}
+
+// pinsOf is every budget's pin.
+func pinsOf(byName map[string]*powerv1.PowerBudget) map[string]map[string]string {
+	pins := make(map[string]map[string]string, len(byName))
+	for name, b := range byName {
+		pins[name] = pinOf(byName, b)
+	}
+	return pins
 }
 
 // pinOf is the node selector that keeps a pod on a budget's nodes: its own and those above.

@@ -120,7 +120,7 @@ func (r *SiteReconciler) recall(ctx context.Context) error {
 	}
 	for i := range pools.Items {
 		if list := pools.Items[i].Status.Splits; len(list) > 0 {
-			r.splits[pools.Items[i].UID] = list
+			r.splits[pools.Items[i].UID] = recalled(list)
 		}
 		var m corev1.ConfigMap
 		key := client.ObjectKey{Namespace: pools.Items[i].Namespace, Name: priorsName(&pools.Items[i])}

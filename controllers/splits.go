@@ -20,48 +20,57 @@ const maxSplits = 8
 // splits are the ways in which agents may mind the addresses of each pool, newest last. A way is written to
 // the pool's status before the first agent hears of it, and goes once every agent took up the newest: so
 // the next leader knows what an agent may command that it can't reach (L9).
-type splits map[types.UID][]powerv1.MinerPoolSplit
+type splits map[types.UID][]split
+
+// split is one way, with the addresses of each slot.
+type split struct {
+	powerv1.MinerPoolSplit
+	shards [][]string
+}
 
 // resplit is a pool whose spec asks for another split than its agents were told.
 type resplit struct {
 	pool *powerv1.MinerPool
-	want powerv1.MinerPoolSplit
+	want split
 }
 
-// splitOf is what a pool's spec asks for; false where it can't be read.
-func splitOf(p *powerv1.MinerPool) (powerv1.MinerPoolSplit, bool) {
-	_, err := parseSpans(p.Spec.Devices.Addresses)
+// splitOf is what a pool's spec asks for.
+func splitOf(p *powerv1.MinerPool) powerv1.MinerPoolSplit {
 	return powerv1.MinerPoolSplit{
 		Addresses:       p.Spec.Devices.Addresses,
 		DevicesPerAgent: powerv1.OrZero(p.Spec.DevicesPerAgent, powerv1.DefaultDevicesPerAgent),
-	}, err == nil
+	}
 }
 
-func sameSplit(a, b powerv1.MinerPoolSplit) bool {
-	return a.DevicesPerAgent == b.DevicesPerAgent && slices.Equal(a.Addresses, b.Addresses)
-}
-
-// shardsOf is the addresses of each slot.
-func shardsOf(s powerv1.MinerPoolSplit) [][]string {
+// newSplit fails where the addresses can't be read.
+func newSplit(s powerv1.MinerPoolSplit) (split, error) {
 	spans, err := parseSpans(s.Addresses)
 	if err != nil {
-		return nil // only what can be read is ever written
+		return split{}, err
 	}
-	return shards(spans, int(s.DevicesPerAgent))
+	return split{s, shards(spans, int(s.DevicesPerAgent))}, nil
 }
 
-// earlier is the shards of every split but the newest.
-func earlier(list []powerv1.MinerPoolSplit) (out [][][]string) {
-	for i := range max(0, len(list)-1) {
-		out = append(out, shardsOf(list[i]))
+func (s *split) is(o powerv1.MinerPoolSplit) bool {
+	return s.DevicesPerAgent == o.DevicesPerAgent && slices.Equal(s.Addresses, o.Addresses)
+}
+
+// recalled reads back what a pool's status says; only what can be read was ever written.
+func recalled(list []powerv1.MinerPoolSplit) (out []split) {
+	for i := range list {
+		s, err := newSplit(list[i])
+		if err != nil {
+			s = split{MinerPoolSplit: list[i]}
+		}
+		out = append(out, s)
 	}
 	return out
 }
 
-// nth is what slot n had by any of the splits.
-func nth(before [][][]string, n int) (addresses []string) {
-	for _, shards := range before {
-		if n < len(shards) {
+// earlier is what slot n had by any split but the newest.
+func earlier(list []split, n int) (addresses []string) {
+	for i := range max(0, len(list)-1) {
+		if shards := list[i].shards; n < len(shards) {
 			addresses = append(addresses, shards[n]...)
 		}
 	}
@@ -95,14 +104,17 @@ func (r *SiteReconciler) resplit(ctx context.Context, s *snapshot) error {
 			errs = append(errs, r.writeSplits(ctx, c.pool, append(slices.Clone(known), c.want)))
 		}
 	}
-	maps.DeleteFunc(r.splits, func(pool types.UID, _ []powerv1.MinerPoolSplit) bool { return !there[pool] })
+	maps.DeleteFunc(r.splits, func(pool types.UID, _ []split) bool { return !there[pool] })
 	return errors.Join(errs...)
 }
 
 // writeSplits writes a pool's splits if nobody has written to it since it was read.
-func (r *SiteReconciler) writeSplits(ctx context.Context, p *powerv1.MinerPool, list []powerv1.MinerPoolSplit) error {
+func (r *SiteReconciler) writeSplits(ctx context.Context, p *powerv1.MinerPool, list []split) error {
 	next := p.DeepCopy()
-	next.Status.Splits = list
+	next.Status.Splits = nil
+	for i := range list {
+		next.Status.Splits = append(next.Status.Splits, list[i].MinerPoolSplit)
+	}
 	err := r.Status().Patch(ctx, next, client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{}))
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):

@@ -99,9 +99,16 @@ func (l *ledger) pieces() []piece {
 	return steepestFirst(all)
 }
 
+// few pieces are sorted faster by comparing them.
+const few = 256
+
 // steepestFirst sorts pieces by slope and leaves like ones in their order. There are tens of thousands: going
 // through the bytes of all slopes, the last ones first, takes a fraction of the time that comparing them does.
 func steepestFirst(all []piece) []piece {
+	if len(all) < few {
+		slices.SortStableFunc(all, func(a, b piece) int { return cmp.Compare(a.rank(), b.rank()) })
+		return all
+	}
 	var ends [8][257]int
 	for i := range all {
 		rank := all[i].rank()

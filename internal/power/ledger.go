@@ -84,11 +84,13 @@ func newLedger(s *Site) *ledger {
 		newest: make([]time.Time, n), falls: make([]time.Time, n), agents: make([]agent, len(s.Agents)), members: make([][]int, len(s.Pools)),
 		tops: map[int][]Watts{}, gains: map[rank][]Watts{}, said: make([]verdict, n), heard: make([]verdict, n), ended: map[*Pod]*yield{},
 	}
-	for _, sums := range []*[]Watts{
+	parts := []*[]Watts{
 		&l.planned, &l.low, &l.base, &l.unfound, &l.unfoundNow, &l.held, &l.leased, &l.res,
 		&l.stays, &l.silent, &l.fixed, &l.demand, &l.kept, &l.yielding, &l.counted, &l.alone, &l.free, &l.room,
-	} {
-		*sums = make([]Watts, n)
+	}
+	sums := make([]Watts, len(parts)*n)
+	for _, part := range parts {
+		*part, sums = sums[:n:n], sums[n:]
 	}
 	for i := range s.Budgets {
 		add(l.base, l.up[i], s.Budgets[i].Base)

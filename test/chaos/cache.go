@@ -20,6 +20,7 @@ import (
 type cache struct {
 	o     *operator
 	items [kinds][]client.Object // by name
+	lists [kinds]any             // the same as they are listed; nil until they are
 	at    [kinds]int             // how much of the kind's log was seen
 	rv    [kinds]uint64
 	own   [kinds]uint64 // the process's own newest write
@@ -87,7 +88,7 @@ func (c *cache) get(k kind, key types.NamespacedName) client.Object {
 // put takes one change in and answers what was there before.
 func (c *cache) put(k kind, ch *change) (before client.Object) {
 	i, ok := c.find(k, ch.key)
-	c.rv[k] = ch.rv
+	c.rv[k], c.lists[k] = ch.rv, nil
 	c.o.h.check.saw(c.o, k, ch)
 	if ok {
 		before = c.items[k][i]

@@ -57,7 +57,7 @@ func (c cached) List(ctx context.Context, list client.ObjectList, _ ...client.Li
 	if err := c.o.caughtUp(ctx, k); err != nil {
 		return err
 	}
-	return fillList(list, c.o.cache.items[k])
+	return fillList(list, &c.o.cache.lists[k], c.o.cache.items[k])
 }
 
 // Get reads the truth.
@@ -87,7 +87,7 @@ func (l live) List(ctx context.Context, list client.ObjectList, _ ...client.List
 	}
 	return l.o.call(ctx, func() (func(), error) {
 		all := l.o.h.store.list(k)
-		return func() { _ = fillList(list, all) }, nil
+		return func() { _ = fillList(list, new(any), all) }, nil
 	})
 }
 

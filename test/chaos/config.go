@@ -97,7 +97,7 @@ func draw(seed uint64, number int) config {
 	kind := d.span(0, 39)
 	c.wild = kind == 0
 	c.quiet = kind == 1
-	c.live = kind >= 2 && kind <= 5
+	c.live = kind >= 2 && kind <= 4
 	d.weather()
 	d.site()
 	d.plan()

@@ -41,14 +41,14 @@ var kindsOfActions = []struct {
 	{"deaf", 4}, {"dark", 4}, {"refuses", 2}, {"reboot", 2},
 	{"curtail", 7}, {"curtail-now", 1}, {"delete-cut", 2}, {"edit-cut", 1}, {"limit-down", 2}, {"limit-up", 2},
 	{"delete-work", 3}, {"delete-pod", 4}, {"force-delete-pod", 2}, {"more-pods", 6}, {"edit-work", 2}, {"stray", 1},
-	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1}, {"blind-takeover", 3}, {"keep-gates", 3}, {"lose-pods", 2},
+	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1}, {"blind-takeover", 3}, {"keep-gates", 3}, {"lose-pods", 1},
 }
 
 // plan draws what is done, and when.
 func (d *drawing) plan() {
 	c := &d.c
 	c.calm = d.between(30*time.Second, 75*time.Second)
-	if d.chance(0.08) {
+	if d.chance(0.04) {
 		c.calm += d.between(0, 200*time.Second)
 	}
 	c.end = c.calm

@@ -15,33 +15,38 @@ import (
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 )
 
-func items[T any](from []client.Object) []T {
+// items are objects' outsides; they are copied once for as long as memo is kept.
+func items[T any](memo *any, from []client.Object) []T {
+	if out, ok := (*memo).([]T); ok {
+		return out
+	}
 	out := make([]T, len(from))
 	for i, o := range from {
 		if p, ok := any(o).(*T); ok {
 			out[i] = *p
 		}
 	}
+	*memo = out
 	return out
 }
 
 // fillList copies objects' outsides into a list.
-func fillList(list client.ObjectList, from []client.Object) error {
+func fillList(list client.ObjectList, memo *any, from []client.Object) error {
 	switch to := list.(type) {
 	case *powerv1.PowerBudgetList:
-		to.Items = items[powerv1.PowerBudget](from)
+		to.Items = items[powerv1.PowerBudget](memo, from)
 	case *powerv1.MinerPoolList:
-		to.Items = items[powerv1.MinerPool](from)
+		to.Items = items[powerv1.MinerPool](memo, from)
 	case *powerv1.GPUWorkloadList:
-		to.Items = items[powerv1.GPUWorkload](from)
+		to.Items = items[powerv1.GPUWorkload](memo, from)
 	case *powerv1.CurtailmentEventList:
-		to.Items = items[powerv1.CurtailmentEvent](from)
+		to.Items = items[powerv1.CurtailmentEvent](memo, from)
 	case *corev1.NodeList:
-		to.Items = items[corev1.Node](from)
+		to.Items = items[corev1.Node](memo, from)
 	case *corev1.PodList:
-		to.Items = items[corev1.Pod](from)
+		to.Items = items[corev1.Pod](memo, from)
 	case *appsv1.StatefulSetList:
-		to.Items = items[appsv1.StatefulSet](from)
+		to.Items = items[appsv1.StatefulSet](memo, from)
 	default:
 		return fmt.Errorf("%w: %T", errModel, list)
 	}

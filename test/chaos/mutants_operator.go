@@ -39,7 +39,7 @@ var operatorMutants = []Mutant{
 	{"confirms-without-a-read", "L7", "controllers/site_controller.go",
 		"	if _, err := r.Leader.Read(ctx); err != nil {\n		log.FromContext(ctx).Error(err, \"No lease", "	if err := ctx.Err(); err != nil {\n		log.FromContext(ctx).Error(err, \"No lease"},
 	{"status-whatever-its-version", "L6", "controllers/site_act.go",
-		"	workloadStatus(&next.Status, w, p, int64(r.epoch))\n", "	workloadStatus(&next.Status, w, p, int64(r.epoch))\n	next.ResourceVersion = \"\"\n"},
+		"		next.Status = *status\n", "		next.Status = *status\n		next.ResourceVersion = \"\"\n"},
 	{"a-claim-goes-with-its-watts", "L9", "controllers/site_act.go",
 		"	if w.object.DeletionTimestamp != nil && len(next.Status.Reservations) == 0 {", "	if w.object.DeletionTimestamp != nil {"},
 	{"opens-what-was-not-decided", "L1", "controllers/site_act.go",
