@@ -28,7 +28,7 @@ const worstWrite = 60 * time.Second
 type AgentPodReconciler struct {
 	client.Client
 	Clock     func() time.Time
-	Heartbeat func(ctx context.Context, node string) (time.Time, error)
+	Heartbeat func(ctx context.Context, node string) (renewal, error)
 }
 
 // Reconcile looks at one agent pod.
@@ -68,7 +68,8 @@ func ofStatefulSet(pod *corev1.Pod) bool {
 // lostFor is how long to wait until the pod's node has been silent past every lease and write it can have
 // had; the node may also come back and end the pod.
 func (r *AgentPodReconciler) lostFor(ctx context.Context, pod *corev1.Pod) (time.Duration, error) {
-	beat, err := r.Heartbeat(ctx, pod.Spec.NodeName)
+	heard, err := r.Heartbeat(ctx, pod.Spec.NodeName)
+	beat := heard.at
 	if apierrors.IsNotFound(err) {
 		beat, err = pod.DeletionTimestamp.Time, nil
 	}

@@ -40,7 +40,10 @@ var _ = Describe("An agent pod that is deleted", func() {
 		beat = func() (time.Time, error) { return s.now, nil }
 		r = &AgentPodReconciler{
 			Client: s.Client, Clock: func() time.Time { return s.now },
-			Heartbeat: func(context.Context, string) (time.Time, error) { return beat() },
+			Heartbeat: func(context.Context, string) (renewal, error) {
+				at, err := beat()
+				return renewal{at: at}, err
+			},
 		}
 	})
 

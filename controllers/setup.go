@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
 )
 
@@ -78,17 +79,18 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 
 // heartbeats reads when a node last renewed its lease, past the cache: it is asked only for pods that
 // vanished.
-func heartbeats(live client.Reader) func(context.Context, string) (time.Time, error) {
-	return func(ctx context.Context, node string) (time.Time, error) {
+func heartbeats(live client.Reader) func(context.Context, string) (renewal, error) {
+	return func(ctx context.Context, node string) (renewal, error) {
 		var lease coordinationv1.Lease
 		key := client.ObjectKey{Namespace: corev1.NamespaceNodeLease, Name: node}
 		if err := live.Get(ctx, key, &lease); err != nil {
-			return time.Time{}, fmt.Errorf("reading Lease %s: %w", key, err)
+			return renewal{}, fmt.Errorf("reading Lease %s: %w", key, err)
 		}
 		if lease.Spec.RenewTime == nil {
-			return time.Time{}, nil
+			return renewal{}, nil
 		}
-		return lease.Spec.RenewTime.Time, nil
+		lasts := time.Duration(powerv1.Or(lease.Spec.LeaseDurationSeconds, 0)) * time.Second
+		return renewal{lease.Spec.RenewTime.Time, lasts}, nil
 	}
 }
 

@@ -45,8 +45,8 @@ type SiteReconciler struct {
 	Events recorder
 	Leader leader
 	Stream stream
-	// Heartbeat is when a node last renewed its lease.
-	Heartbeat func(ctx context.Context, node string) (time.Time, error)
+	// Heartbeat is when a node last renewed its lease, and for how long.
+	Heartbeat func(ctx context.Context, node string) (renewal, error)
 	// Depose ends this process: another leads.
 	Depose func(error)
 	// Prepare gets ready what streams to agents need.

@@ -135,6 +135,7 @@ var _ = Describe("The site, when something fails", func() {
 		var (
 			w     *powerv1.GPUWorkload
 			beats func() (time.Time, error)
+			lasts time.Duration
 		)
 
 		BeforeEach(func(ctx context.Context) {
@@ -146,8 +147,12 @@ var _ = Describe("The site, when something fails", func() {
 			Expect(s.SubResource("binding").Create(ctx, pod, &corev1.Binding{Target: corev1.ObjectReference{Kind: "Node", Name: "n1"}})).To(Succeed())
 			s.get(ctx, pod)
 			at := s.now
+			lasts = 40 * time.Second
 			beats = func() (time.Time, error) { return at, nil }
-			s.Heartbeat = func(context.Context, string) (time.Time, error) { return beats() }
+			s.Heartbeat = func(context.Context, string) (renewal, error) {
+				at, err := beats()
+				return renewal{at, lasts}, err
+			}
 			Expect(s.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
 			s.gone.deleted(pod, true)
 			wait(2 * nodeQuiet)
@@ -176,6 +181,24 @@ var _ = Describe("The site, when something fails", func() {
 			Expect(conditionOf(w.Status.Conditions, powerv1.ConditionReady).Message).NotTo(ContainSubstring("n1"))
 		})
 
+		It("lets them go too where the kubelet is set up to renew its Lease less often", func(ctx context.Context) {
+			lasts = 200 * time.Second
+			began := s.now
+			beats = func() (time.Time, error) { return s.now.Truncate(lasts / 4), nil }
+			for s.now.Sub(began) < lasts { // nodeBack less than is waited for
+				wait(listenEvery)
+				s.run(ctx, 3)
+			}
+			s.get(ctx, w)
+			Expect(w.Status.Reservations).To(HaveLen(1), "it may have been away for as long as its Lease lasts, unnoticed")
+			for range (nodeBack + lasts/4 + 2*listenEvery) / listenEvery {
+				wait(listenEvery)
+				s.run(ctx, 3)
+			}
+			s.get(ctx, w)
+			Expect(w.Status.Reservations).To(BeEmpty())
+		})
+
 		It("lets them go when the Node is deleted", func(ctx context.Context) {
 			Expect(s.Delete(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})).To(Succeed())
 			beats = func() (time.Time, error) {
@@ -196,8 +219,8 @@ var _ = Describe("The site, when something fails", func() {
 			}
 			Expect(s.Patch(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}},
 				client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"hall":"one"}}}`)))).To(Succeed())
-			s.Heartbeat = func(_ context.Context, node string) (time.Time, error) {
-				return map[string]time.Time{"other": s.now}[node], nil
+			s.Heartbeat = func(_ context.Context, node string) (renewal, error) {
+				return renewal{at: map[string]time.Time{"other": s.now}[node]}, nil
 			}
 			// The reservation names the budget that feeds hall two.
 			s.get(ctx, w)

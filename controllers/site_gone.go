@@ -19,8 +19,12 @@ const (
 	// nodeQuiet is for how long after a pod's end its node must have been heard to prove that the node,
 	// alive, no longer has it (L6). One that was away and is back has yet to end it.
 	nodeQuiet = 60 * time.Second
-	// nodeAway is how far apart two heartbeats are of a node that was away in between.
+	// nodeAway is how far apart two heartbeats may be of a node that was there in between, or its Lease's own
+	// duration where that is longer: kubelets renew it every quarter of that. Past it the node counts as away.
 	nodeAway = 40 * time.Second
+	// nodeBack is how long a node that was away must have been heard again to have ended what was deleted
+	// meanwhile. An absence may go unnoticed for as long as a Lease lasts, so that much is waited besides.
+	nodeBack = 20 * time.Second
 	// listenEvery is how often one node is asked, listenAtOnce how many are in one pass.
 	listenEvery  = 10 * time.Second
 	listenAtOnce = 64
@@ -29,8 +33,15 @@ const (
 // beat is what was last heard of a node, by uncached reads.
 type beat struct {
 	asked, at time.Time
-	since     time.Time // the first heartbeat of a row without a gap that ends with at
-	deleted   bool      // the Node object is no more: somebody has said that the machine is off
+	since     time.Time     // the first heartbeat of a row without a gap that ends with at
+	away      time.Duration // the longest gap that is none in that row
+	deleted   bool          // the Node object is no more: somebody has said that the machine is off
+}
+
+// renewal is a node's Lease: when its kubelet renewed it last, and for how long.
+type renewal struct {
+	at    time.Time
+	lasts time.Duration
 }
 
 // enterGone counts every reservation whose pod is no more, until the pod is known to have ended.
@@ -62,7 +73,7 @@ func (r *SiteReconciler) forgotten(s *snapshot, w *workloadFacts, gone gonePod, 
 	all := quiet
 	for _, name := range s.mayHaveRun(gone, res) {
 		b := r.beats[name]
-		if quiet && b.deleted || b.at.Sub(later(gone.at, b.since)) >= nodeQuiet {
+		if quiet && b.deleted || b.proves(gone.at) {
 			continue
 		}
 		if all {
@@ -120,11 +131,18 @@ func (r *SiteReconciler) listen(ctx context.Context, s *snapshot) {
 // after is what is known of a node by one beat more.
 func (b beat) after(last beat) beat {
 	b.since = last.since
-	if b.at.Sub(last.at) > nodeAway {
+	if b.at.Sub(last.at) > b.away {
 		b.since = b.at
+	} else {
+		b.away = max(b.away, last.away) // what went unnoticed by the longer Lease counts on
 	}
 	b.at = later(b.at, last.at)
 	return b
+}
+
+// proves tells that a node was heard for so long after a pod vanished that it has ended it.
+func (b beat) proves(gone time.Time) bool {
+	return b.at.Sub(later(gone, b.since)) >= max(nodeQuiet, b.away+nodeBack)
 }
 
 func later(a, b time.Time) time.Time {
@@ -136,9 +154,9 @@ func later(a, b time.Time) time.Time {
 
 // hear reads one node's heartbeat, and whether there is such a node at all.
 func (r *SiteReconciler) hear(ctx context.Context, name string, now time.Time) beat {
-	heard := beat{asked: now}
-	if at, err := r.Heartbeat(ctx, name); err == nil {
-		heard.at = at
+	heard := beat{asked: now, away: nodeAway}
+	if l, err := r.Heartbeat(ctx, name); err == nil {
+		heard.at, heard.away = l.at, max(nodeAway, l.lasts)
 		return heard
 	}
 	err := r.Live.Get(ctx, client.ObjectKey{Name: name}, &corev1.Node{})

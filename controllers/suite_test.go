@@ -175,7 +175,7 @@ func newSite(ctx context.Context) *site {
 	s.SiteReconciler = &SiteReconciler{
 		Client: c, Live: inner, Table: gate.Builtin(), Clock: clock, Events: s.events,
 		Leader: leaderFor(ctx, s.ns, clock), Stream: s.wire, Depose: func(err error) { Fail(err.Error()) }, Prepare: func(context.Context) error { return nil },
-		Heartbeat: func(context.Context, string) (time.Time, error) { return s.now, nil },
+		Heartbeat: func(context.Context, string) (renewal, error) { return renewal{at: s.now}, nil },
 		board:     b, gone: newGonePods(clock), base: ctx,
 	}
 	s.pools = &MinerPoolReconciler{

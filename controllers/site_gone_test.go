@@ -1,0 +1,51 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+)
+
+// TestWhatHeartbeatsProve: pods are deleted at 0 s on a node that was there until then.
+// Rule: L6.
+func TestWhatHeartbeatsProve(t *testing.T) {
+	const kubelet, seldom = 40, 200 // seconds that a Lease lasts
+	type one struct{ at, lasts int }
+	every := func(step, from, to, lasts int) (row []one) {
+		for at := from; at <= to; at += step {
+			row = append(row, one{at, lasts})
+		}
+		return row
+	}
+	for name, c := range map[string]struct {
+		beats []one
+		want  int // the first beat that proves the end; -1 where none does
+	}{
+		"every 10 s, always there":                 {every(10, -10, 200, kubelet), 60},
+		"every 50 s, always there":                 {every(50, -50, 400, seldom), 250},
+		"back after a gap that its Lease tells":    {append(every(10, -10, 0, kubelet), every(10, 150, 300, kubelet)...), 210},
+		"back after a gap that its Lease hides":    {append(every(50, -50, 0, seldom), every(50, 190, 500, seldom)...), 240},
+		"back after more than any Lease lasts":     {append(every(50, -50, 0, seldom), every(50, 250, 700, seldom)...), 500},
+		"no Lease says how long it lasts":          {every(10, -10, 200, 0), 60},
+		"a Lease of less than the least":           {every(10, -10, 200, 5), 60},
+		"renewed once and never more":              {every(10, -10, 0, kubelet), -1},
+		"a shorter Lease soon after it came back":  {append(every(50, -50, 0, seldom), every(10, 190, 500, kubelet)...), 250},
+		"a shorter Lease after one beat of a long": {append([]one{{-50, seldom}, {0, seldom}, {190, seldom}}, every(10, 195, 500, kubelet)...), 225},
+	} {
+		t.Run(name, func(t *testing.T) {
+			zero := time.Unix(1_900_000_000, 0)
+			known, got := beat{}, -1
+			for _, b := range c.beats {
+				at := zero.Add(time.Duration(b.at) * time.Second)
+				heard := beat{asked: at, at: at, away: max(nodeAway, time.Duration(b.lasts)*time.Second)}
+				known = heard.after(known)
+				if known.proves(zero) {
+					got = b.at
+					break
+				}
+			}
+			if got != c.want {
+				t.Errorf("proven by the beat at %d s, want %d", got, c.want)
+			}
+		})
+	}
+}
