@@ -128,8 +128,10 @@ func (c *Counts) add(condition Condition) {
 	}
 }
 
-// settle is how long it takes at worst until an order to shed now would be verified done; 0 for a
-// device with nothing to shed, or that can't be told. A write in flight must have settled too (L5).
+// settle is how long it takes at worst until an order to shed would be verified done; 0 for a device that
+// can't be told, or has nothing to shed ever. One that rests counts as well: it may be raised before the next
+// report is heard, under a lease that was to run out in time for a fall (L1). A write in flight must have
+// settled too (L5).
 func (d *Device) settle(now time.Duration) time.Duration {
 	low, ok := d.lowest()
 	if !ok || !d.obeys(now) {
@@ -139,7 +141,7 @@ func (d *Device) settle(now time.Duration) time.Duration {
 	for _, w := range d.writes {
 		worst = max(worst, w.end-now)
 	}
-	if d.present(now).cost > low.cost {
+	if d.Rated() > low.cost {
 		action := d.traits.Sleep
 		if low.what != asleep {
 			action = d.traits.Trim

@@ -117,8 +117,12 @@ func TestSum(t *testing.T) {
 	if got := Sum([]*Device{b}, start+10*sec).Settle; got != 51*sec {
 		t.Errorf("settle %v while a wake is in flight, want what is left of it and a look", got)
 	}
+	if got := Sum([]*Device{c}, start).Settle; got != c.traits.Sleep.Worst+QuickPoll {
+		t.Errorf("settle %v of one that sleeps, want what it takes once it was woken", got)
+	}
+	c.observe = true
 	if got := Sum([]*Device{c}, start).Settle; got != 0 {
-		t.Errorf("settle %v with nothing to shed", got)
+		t.Errorf("settle %v of one that is only watched", got)
 	}
 	if tr := unread.Trouble(start); tr != TroubleUnreadable {
 		t.Errorf("trouble %q of a device without watts", tr)

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/fit"
@@ -45,7 +46,7 @@ func (c *checker) bounded(a *agent, r *lease.Report) {
 		}
 		bound := s.machine.device.Bound(a.now())
 		sum += bound
-		if d := s.machine.device; len(s.machine.marks) == 0 && d.Condition(a.now()) == fit.IsHashing && s.dev.traits.CanSleep && r.Settle < s.dev.traits.Sleep.Worst {
+		if d := s.machine.device; len(s.machine.marks) == 0 && slices.Contains([]fit.Condition{fit.IsHashing, fit.IsSleeping}, d.Condition(a.now())) && s.dev.traits.CanSleep && r.Settle < s.dev.traits.Sleep.Worst {
 			c.broke("L1", "%s says that it sheds within %v, and %s takes %v to sleep", a.name, r.Settle, s.dev.name, s.dev.traits.Sleep.Worst)
 		}
 		c.promised(a, s, bound)
