@@ -81,7 +81,7 @@ func (a *agentPod) changed(gone bool) {
 		p := a.pool
 		if p.slots[a.ordinal] == a {
 			p.slots[a.ordinal] = nil
-			p.counts()
+			a.h.after(a.h.between(10*time.Millisecond, 300*time.Millisecond), p.counts)
 		}
 		a.h.after(a.h.between(200*time.Millisecond, 1500*time.Millisecond), func() { p.makePod(a.ordinal) })
 	}

@@ -173,7 +173,7 @@ func (p *pool) makePod(ordinal int) {
 	a := &agentPod{h: h, pool: p, ordinal: ordinal, name: name, group: p.index*4 + ordinal, ip: fmt.Sprintf("10.9.%d.%d", h.groups/250, h.groups%250+1)}
 	p.slots[ordinal] = a
 	h.store.create(pod)
-	p.counts()
+	h.after(h.between(10*time.Millisecond, 300*time.Millisecond), p.counts)
 	a.uid = pod.UID
 	h.minders[a.uid] = namespace + "/" + a.name
 	h.after(h.between(50*time.Millisecond, 400*time.Millisecond), a.bind)
