@@ -68,7 +68,7 @@ func (l *ledger) evict() []Eviction {
 // shorts is what each budget that may evict is short of; nil where none is.
 func (l *ledger) shorts() []Watts {
 	short := make([]Watts, len(l.b))
-	found, by := false, l.s.Now.Add(l.notice())
+	found, by := false, l.s.Now.Add(noticeOf(l.s, Admitted))
 	for i := range short {
 		if l.b[i].Evict {
 			limit, _ := l.least(i, l.s.Now, by)
@@ -104,13 +104,19 @@ func (l *ledger) evictFrom(w *Workload, short []Watts) []Eviction {
 	return out
 }
 
-// notice is how long before a limit falls evictions for it are due.
-func (l *ledger) notice() time.Duration {
+// leastRun is how long what may be evicted runs at least, by all that is known when it is let in.
+const leastRun = time.Minute
+
+// noticeOf is how long before a limit falls evictions for it are due, for pods in the phases given.
+func noticeOf(s *Site, phases ...Phase) time.Duration {
 	longest := time.Duration(0)
-	for i := range l.s.Workloads {
-		w := &l.s.Workloads[i]
+	for i := range s.Workloads {
+		w := &s.Workloads[i]
+		if !w.Interruptible {
+			continue
+		}
 		for n := range w.Pods {
-			if w.Interruptible && w.Pods[n].Phase == Admitted {
+			if slices.Contains(phases, w.Pods[n].Phase) {
 				longest = max(longest, w.Pods[n].Grace)
 			}
 		}
@@ -154,7 +160,7 @@ func (l *ledger) report() []BudgetPlan {
 
 // next is the first instant at which the passing of time alone changes the plan.
 func (l *ledger) next() (first time.Time) {
-	now, notice := l.s.Now, l.notice()
+	now, notice := l.s.Now, noticeOf(l.s, Admitted)
 	at := func(times ...time.Time) {
 		for _, t := range times {
 			if t.After(now) && (first.IsZero() || t.Before(first)) {

@@ -58,16 +58,17 @@ func (l *ledger) noRoom(w *Workload, g group, parts []part) (Reason, string) {
 	above := l.above(w.Priority)
 	tight, least, need := l.tightest(l.gain(w), parts)
 	b, limit := l.b[tight].Name, l.planned[tight]
+	low, by := l.ahead(w, tight)
 	switch {
 	case above != nil && least+above[tight] >= need:
 		return MiningFirst, fmt.Sprintf(
 			"%s needs %v on %s; mining pools there have a higher priority than %d and keep up to %v",
 			g, need, b, w.Priority, about(above[tight], limit))
-	case !(w.Interruptible && l.b[tight].Evict) && l.lowBy[tight] >= 0 && least+limit-l.low[tight] >= need:
-		cut := l.b[tight].Cuts[l.lowBy[tight]]
+	case by >= 0 && least+limit-low >= need:
+		cut := l.b[tight].Cuts[by]
 		return CurtailmentAhead, fmt.Sprintf(
 			"%s needs %v on %s, and in curtailment %s (limit %v less margin) only %v would be left for it",
-			g, need, b, cut.Name, l.low[tight], about(least, limit))
+			g, need, b, cut.Name, low, about(least, limit))
 	}
 	return l.full(g, tight, least, need)
 }

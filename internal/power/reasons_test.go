@@ -59,6 +59,24 @@ func TestReasons(t *testing.T) {
 			},
 			said{power.AllReserved, "1 pods have their watts"},
 		},
+		"but one for which it would be evicted before it ran a minute": {
+			func(s *power.Site, w *power.Workload) {
+				near := cut
+				near.Start = in(100 * time.Second) // a grace of 30 s, 10 s for the eviction, and a minute
+				s.Budgets[0].Cuts, s.Budgets[0].Evict, w.Interruptible = []power.Cut{near}, true, true
+				w.Pods[0].Grace = 30 * time.Second
+			},
+			said{power.CurtailmentAhead, "pod llm-0 needs 60 kW on site, and in curtailment evening (limit 50 kW less margin) only 50 kW would be left for it"},
+		},
+		"not one a second later": {
+			func(s *power.Site, w *power.Workload) {
+				near := cut
+				near.Start = in(101 * time.Second)
+				s.Budgets[0].Cuts, s.Budgets[0].Evict, w.Interruptible = []power.Cut{near}, true, true
+				w.Pods[0].Grace = 30 * time.Second
+			},
+			said{power.AllReserved, "1 pods have their watts"},
+		},
 		"but it does where nothing is evicted for one": {
 			func(s *power.Site, w *power.Workload) { s.Budgets[0].Cuts, w.Interruptible = []power.Cut{cut}, true },
 			said{power.CurtailmentAhead, "pod llm-0 needs 60 kW on site, and in curtailment evening (limit 50 kW less margin) only 50 kW would be left for it"},

@@ -213,6 +213,15 @@ type question struct {
 	need Watts
 }
 
+// ahead is the least that budget i leaves a workload while it runs, and the cut that sets it: what may be
+// evicted need not fit curtailments far ahead.
+func (l *ledger) ahead(w *Workload, i int) (least Watts, by int) {
+	if w.Interruptible && l.b[i].Evict {
+		return l.soon[i], l.soonBy[i]
+	}
+	return l.low[i], l.lowBy[i]
+}
+
 // gain is what a workload may count on at each budget beyond the room: what coming curtailments take from
 // work that is not evicted for them, less what mining set above it may draw.
 func (l *ledger) gain(w *Workload) []Watts {
@@ -221,9 +230,8 @@ func (l *ledger) gain(w *Workload) []Watts {
 	}
 	gain, above := make([]Watts, len(l.b)), l.above(w.Priority)
 	for i := range gain {
-		if w.Interruptible && l.b[i].Evict {
-			gain[i] = l.planned[i] - l.low[i]
-		}
+		least, _ := l.ahead(w, i)
+		gain[i] = least - l.low[i]
 		if above != nil {
 			gain[i] -= above[i]
 		}

@@ -42,7 +42,7 @@ type checker struct {
 	lastAt      time.Duration
 	quietFloor  float64
 	passes      int
-	// turned is when a pod last started or ended: watts change hands for a while then.
+	// turned is when a pod last started or ended, or was let go: watts change hands for a while then.
 	turns  int
 	turned time.Duration
 }
@@ -353,8 +353,18 @@ func (c *checker) agentMoved(a *agent) {
 	}
 }
 
+// minds notes that machines which nobody minded are minded from now on: to shed them takes its time yet.
+func (c *checker) minds(a *agent) {
+	for _, i := range c.up[a.pod.pool.config.budget] {
+		c.sick[i] = max(c.sick[i], c.h.now+slowestShed)
+	}
+}
+
 // assigned looks that no other agent that is there minds the same machines (L9).
 func (c *checker) assigned(a *agent) {
+	if slices.ContainsFunc(a.slots, func(s *slot) bool { return s.machine == nil }) {
+		c.minds(a)
+	}
 	for _, s := range a.slots {
 		for _, b := range c.h.agents {
 			if b == a || b.pod.gone || a.pod.gone || b.pod == a.pod {

@@ -32,6 +32,9 @@ func (c *checker) written(o *operator, said *decision, is, next client.Object) {
 		}
 		c.writer[epoch] = o.name
 	}
+	if len(after.Status.Reservations) < len(before.Status.Reservations) {
+		c.turned = c.h.now // what is let go is free from now on
+	}
 	for i := range before.Status.Reservations {
 		c.kept(o, said, after, &before.Status.Reservations[i])
 	}

@@ -179,21 +179,33 @@ func (h *history) pauseAtSend(o *operator) bool {
 	return true
 }
 
+// restarts begins anew, at a time, what a process may take some time for.
+func (h *history) restarts(p *process, at time.Duration) {
+	for _, a := range h.agents {
+		if &a.process == p {
+			a.over = at
+			h.check.minds(a)
+		}
+	}
+	for _, o := range h.operators {
+		if o != nil && &o.process == p {
+			o.outrankedAt = max(o.outrankedAt, at)
+		}
+	}
+}
+
 // pause stops a process for a while; it does not know.
 func (h *history) pause(p *process, d time.Duration) {
 	if p.dead || p.paused {
 		return
 	}
 	h.logf("%s is paused for %.1f s", p.name, d.Seconds())
-	for _, a := range h.agents {
-		if &a.process == p {
-			a.over = h.now + d // it starts anew when it goes on
-		}
-	}
+	h.restarts(p, h.now+d) // what is judged by the time it takes starts anew when it goes on
 	p.paused = true
 	h.after(d, func() {
 		if p.paused {
 			h.logf("%s goes on", p.name)
+			h.restarts(p, h.now)
 			p.resume()
 		}
 	})
