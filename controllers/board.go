@@ -44,6 +44,9 @@ type poolFacts struct {
 	trouble              []lease.Trouble
 	limit                power.BudgetPlan // of its budget
 	priors               map[string]map[string]string
+	// behind are the agents that have yet to take up earlier edits of addresses, where the newest waits for them.
+	waits  bool
+	behind []string
 }
 
 const boardBuffer = 4096
@@ -124,7 +127,7 @@ func poolBoard(s *snapshot, p power.Plan, priors map[string]map[string]string) m
 	}
 	out := map[types.NamespacedName]poolFacts{}
 	for i := range s.pools {
-		facts := poolFacts{known: true, priors: map[string]map[string]string{}, limit: limits[s.pools[i].Spec.Budget]}
+		facts := poolFacts{known: true, priors: map[string]map[string]string{}, limit: limits[s.pools[i].Spec.Budget], waits: s.waits(&s.pools[i])}
 		for n := range s.agents {
 			if a := &s.agents[n]; a.pool == client.ObjectKeyFromObject(&s.pools[i]) {
 				facts.add(a, plans[a.key], priors[a.key])
@@ -150,6 +153,9 @@ func (f *poolFacts) add(a *agentView, plan power.LeasePlan, priors map[string]st
 		f.unheard = append(f.unheard, a.key)
 	default:
 		f.agents++
+	}
+	if f.waits && a.behind {
+		f.behind = append(f.behind, a.key)
 	}
 	c := a.report.Counts
 	f.counts.Total += c.Total

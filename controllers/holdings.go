@@ -69,9 +69,11 @@ func (l *links) claim(a *agentLink, wanted []string) []string {
 		}
 	}
 	h.wanted, h.whole = wanted, size(left) == size(spans)
-	h.told = left
-	h.spans = append(append([]span{}, h.spans...), left...)
-	l.near.add(a, left)
+	if !slices.Equal(h.told, left) {
+		h.told = left
+		h.spans = append(append([]span{}, h.spans...), left...)
+		l.near.add(a, left)
+	}
 	if h.whole {
 		return wanted
 	}
@@ -87,11 +89,16 @@ func (l *links) taken(pool types.NamespacedName) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, a := range l.table {
-		if h := &a.holding; a.pool == pool && a.podUID != "" && !(h.whole && a.issuer.Settled() && slices.Equal(h.spans, h.told)) {
+		if a.pool == pool && (a.behind() || a.podUID != "" && !a.holding.whole) {
 			return false
 		}
 	}
 	return true
+}
+
+// behind tells whether an agent may go by more or less than it was told last; one with no pod goes by nothing.
+func (a *agentLink) behind() bool {
+	return a.podUID != "" && !(a.issuer.Settled() && slices.Equal(a.holding.spans, a.holding.told))
 }
 
 func size(spans []span) (n uint64) {

@@ -237,6 +237,7 @@ type agentView struct {
 	report lease.Report
 	since  time.Time // when the current run was first met
 	known  bool      // the current run has reported under this leader
+	behind bool      // it may mind other addresses than it was told last
 	// quarantine is why its reports do not count, refused why what answers for it is not it.
 	quarantine, refused string
 }
@@ -250,7 +251,7 @@ func (l *links) view(now time.Time) []agentView {
 		at, known := a.issuer.Heard()
 		r := a.issuer.Newest()
 		last, leased := a.issuer.Last()
-		v := agentView{peer: a.peer, report: r, since: a.runAt, known: known, refused: a.refused}
+		v := agentView{peer: a.peer, report: r, since: a.runAt, known: known, behind: a.behind(), refused: a.refused}
 		if why := a.issuer.Quarantined(); why != nil {
 			v.quarantine = why.Error()
 		}

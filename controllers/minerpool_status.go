@@ -91,12 +91,22 @@ func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapsh
 			Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: p.Generation,
 		})
 	}
-	waits := s.fault != nil && s.fault.reason == powerv1.ReasonBudgetNotFound && now.Sub(p.CreationTimestamp.Time) < settleIn
-	if s.fault == nil || waits {
+	showReady(st, p, s, now, set)
+	showPower(p, s, now, set)
+	sortConditions(st.Conditions)
+}
+
+// showReady sets Ready and Stalled.
+func showReady(
+	st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapshot, now time.Time, set func(string, metav1.ConditionStatus, string, string),
+) {
+	f := s.facts
+	early := s.early(p, now)
+	if s.fault == nil || early {
 		meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)
 	}
 	switch {
-	case waits:
+	case early:
 		set(powerv1.ConditionReady, metav1.ConditionFalse, s.fault.reason, s.fault.message)
 	case s.fault != nil:
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonStalled, s.fault.message)
@@ -105,14 +115,21 @@ func poolStatus(st *powerv1.MinerPoolStatus, p *powerv1.MinerPool, s *poolSnapsh
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonDeleting, fmt.Sprintf(
 			"its devices are being put to sleep: %d of %d sleep, %d don't answer, %d are stuck; to give up on those, switch them off and remove the finalizer %s",
 			f.counts.Sleeping, f.counts.Total, f.counts.Unreachable, f.counts.Stuck, powerv1.LedgerFinalizer))
+	case len(f.behind) > 0:
+		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonAddressesWait, fmt.Sprintf(
+			"the newest edit of addresses or devicesPerAgent is not in force: %d earlier ones are under way, which agents %s have yet to take up; see why they do not report, or delete their pods",
+			maxSplits, some(f.behind)))
 	case !f.known || f.agents < len(s.shards):
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonAgentsNotReady, fmt.Sprintf(
 			"%d of %d mining pods report to this operator; see kubectl get pods -n %s -l %s=%s", f.agents, len(s.shards), p.Namespace, powerv1.PoolLabel, p.Name))
 	default:
 		set(powerv1.ConditionReady, metav1.ConditionTrue, powerv1.ReasonReady, "every mining pod reports and is leased watts")
 	}
-	showPower(p, s, now, set)
-	sortConditions(st.Conditions)
+}
+
+// early tells of a pool that came a moment before its budget: objects arrive in any order.
+func (s *poolSnapshot) early(p *powerv1.MinerPool, now time.Time) bool {
+	return s.fault != nil && s.fault.reason == powerv1.ReasonBudgetNotFound && now.Sub(p.CreationTimestamp.Time) < settleIn
 }
 
 // showPower sets the conditions about the pool's watts, once the site was decided.

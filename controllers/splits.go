@@ -108,6 +108,15 @@ func (r *SiteReconciler) resplit(ctx context.Context, s *snapshot) error {
 	return errors.Join(errs...)
 }
 
+// waits tells whether a pool's newest edit has to wait for earlier ones: every one that is under way has
+// agents that may go by it.
+func (s *snapshot) waits(p *powerv1.MinerPool) bool {
+	known := s.splits[p.UID]
+	return len(known) >= maxSplits && slices.ContainsFunc(s.resplit, func(c resplit) bool {
+		return c.pool.UID == p.UID && !known[len(known)-1].is(c.want.MinerPoolSplit)
+	})
+}
+
 // writeSplits writes a pool's splits if nobody has written to it since it was read.
 func (r *SiteReconciler) writeSplits(ctx context.Context, p *powerv1.MinerPool, list []split) error {
 	next := p.DeepCopy()

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
@@ -82,6 +83,39 @@ var _ = Describe("How a pool's addresses are split", func() {
 		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.11"}))
 		Expect(minded(1)).To(Equal([]string{"10.0.0.12-10.0.0.15"}))
 		Expect(splits(ctx)).To(Equal([]powerv1.MinerPoolSplit{{Addresses: []string{"10.0.0.0/28"}, DevicesPerAgent: 12}}))
+	})
+
+	It("says of one that waits whom it waits for", func(ctx context.Context) {
+		ready := func() metav1.Condition {
+			GinkgoHelper()
+			s.get(ctx, p)
+			_, err := s.pools.Reconcile(ctx, p)
+			Expect(err).NotTo(HaveOccurred())
+			s.get(ctx, p)
+			return conditionOf(p.Status.Conditions, powerv1.ConditionReady)
+		}
+		s.run(ctx, 4)
+		agents[1].mute = true
+		for n := range maxSplits - 1 {
+			edit(ctx, int32(9+n))
+			s.run(ctx, 3)
+		}
+		Expect(splits(ctx)).To(HaveLen(maxSplits))
+		Expect(ready().Reason).NotTo(Equal(powerv1.ReasonAddressesWait), "all of them are under way")
+		edit(ctx, 8)
+		s.run(ctx, 3)
+		Expect(splits(ctx)).To(HaveLen(maxSplits))
+		Expect(ready().Reason).To(Equal(powerv1.ReasonAddressesWait))
+		Expect(ready().Message).To(And(ContainSubstring("agents "+s.ns+"/pool-1 have yet to take up"), Not(ContainSubstring("pool-0"))))
+		s.writes = nil
+		s.run(ctx, 3)
+		_ = ready()
+		Expect(s.writes).To(BeEmpty(), "it is said once")
+		agents[1].mute = false
+		s.run(ctx, 8)
+		Expect(splits(ctx)).To(HaveLen(1))
+		Expect(ready().Reason).To(Equal(powerv1.ReasonReady))
+		Expect(minded(1)).To(Equal([]string{"10.0.0.8-10.0.0.15"}))
 	})
 
 	It("costs no workload anything where it can't be written", func(ctx context.Context) {

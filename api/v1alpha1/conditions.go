@@ -18,6 +18,10 @@ const (
 	// reported to this operator leader yet.
 	ReasonAgentsNotReady = "AgentsNotReady"
 
+	// ReasonAddressesWait surfaces when an edit of a MinerPool's addresses or devicesPerAgent is not in force,
+	// since agents have yet to take up as many earlier ones as may be under way at once.
+	ReasonAddressesWait = "AddressesWait"
+
 	// ReasonDeleting surfaces when the object is being deleted and the ledger still counts watts for it.
 	ReasonDeleting = "Deleting"
 
