@@ -105,7 +105,8 @@ func (i *Issuer) take(now time.Time, r Report) {
 // startRun forgets the leases of a run that is no more and keeps what it was counted at as a cap.
 func (i *Issuer) startRun(now time.Time, run Run) {
 	if i.heard {
-		i.carried, i.capped = i.Hold(), true
+		// One that had yet to take up its newest assignment was not counted at what the next will mind.
+		i.carried, i.capped = i.Hold(), i.capped || i.Settled()
 	}
 	i.run, i.runSeen, i.confirmed, i.heard = run, now, false, false
 	i.seq, i.sent, i.report = 0, nil, Report{}

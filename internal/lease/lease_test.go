@@ -350,6 +350,10 @@ func TestAFreshRunGoesOnWithWhatWasCounted(t *testing.T) {
 	if i.Carried() != 0 {
 		t.Fatalf("carries %d W to other machines", i.Carried())
 	}
+	report.Run, report.AsOf, report.Bound, report.Rated = 3, time.Second, 7400, 7400
+	if _, err := i.Report(now, report); err != nil || i.Carried() != 0 || i.Hold() != 7400 {
+		t.Fatalf("carries %d W over a restart and holds %d W; the run before had yet to take up what the next minds (%v)", i.Carried(), i.Hold(), err)
+	}
 }
 
 func TestAWordSaidBeforeIsNoSignOfLife(t *testing.T) {
