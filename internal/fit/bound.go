@@ -155,6 +155,17 @@ func (d *Device) cost(s Setting) Watts {
 	return d.flight(d.nominal(s))
 }
 
+// priced is the cost of a setting by what is seen as well: a target below the one that is followed draws no
+// more than that one does.
+func (d *Device) priced(s Setting, now time.Duration) Watts {
+	cost := d.cost(s)
+	proven := !d.unsettled() && d.stands(now) && d.watched() && d.last.State == Hashing
+	if proven && s.Kind != Sleep && !d.open(s) && d.nominal(s) <= d.target() {
+		cost = min(cost, d.settled())
+	}
+	return cost
+}
+
 // flight is the most a device draws at a target: its known overshoot and the uncertainty included.
 func (d *Device) flight(target Watts) Watts {
 	return d.doubt((target*d.learned.over + overUnit - 1) / overUnit)

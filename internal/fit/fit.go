@@ -45,7 +45,7 @@ func Allowed(devices []*Device, o Order, allowance Watts, now time.Duration) boo
 	if d.observe {
 		return false
 	}
-	cost := d.cost(o.Setting)
+	cost := d.priced(o.Setting, now)
 	if cost <= d.expected(now) {
 		return true
 	}

@@ -194,6 +194,30 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
+// A trim by less than the uncertainty of estimates is a shed all the same, whatever it may have cost from
+// below: one that was not followed is ordered again at the edge of a lease.
+func TestASmallTrimIsNoRaise(t *testing.T) {
+	d := NewDevice("a", 5, false)
+	d.Learn(s21)
+	for _, at := range []time.Duration{start - 100*sec, start} {
+		d.Saw(Reading{At: at, State: Hashing, HasWatts: true, Watts: 3300, Estimated: true, THs: 190, Target: 3500})
+	}
+	o := Order{d, at(3420)}
+	if d.cost(o.Setting) <= d.Bound(start) {
+		t.Fatal("this test is about a cost above the bound")
+	}
+	if !Allowed([]*Device{d}, o, 3500, start) {
+		t.Error("refused, though the device draws less by it")
+	}
+	d.Write(start, o.Setting)
+	if bound := d.Bound(start + sec); bound != 3500 {
+		t.Errorf("bound %d W on the way down, want what it was", bound)
+	}
+	if Allowed([]*Device{d}, Order{d, at(3500)}, 3500, start+sec) {
+		t.Error("while that is in flight nobody knows what it follows")
+	}
+}
+
 // The order of the list changes nothing, the list is not changed, and the same call gives the same.
 func TestDeterministic(t *testing.T) {
 	devices, now := fleet(40, models)

@@ -206,7 +206,7 @@ func (d *Device) Write(at time.Duration, s Setting) {
 	held, former, t := d.Bound(at), d.standing, d.timing(s)
 	// What an ended write may have done is part of held.
 	d.writes = pending(d.writes, at)
-	d.writes = append(d.writes, write{end: at + t.Worst, watts: d.cost(s), wakes: s.Kind != Sleep, former: former})
+	d.writes = append(d.writes, write{end: at + t.Worst, watts: d.priced(s, at), wakes: s.Kind != Sleep, former: former})
 	d.held = held
 	if !d.commanded || s != d.command {
 		d.faults.tries, d.faults.rebooted = 0, false
