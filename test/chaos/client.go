@@ -112,7 +112,7 @@ func (c cached) write(ctx context.Context, o client.Object, edit func(is client.
 		}
 		c.o.h.check.written(c.o, said, is, next)
 		s.put(k, next)
-		rv := s.rv
+		rv := versionOf(next) // what it set off has later ones
 		return func() {
 			c.o.cache.own[k] = max(c.o.cache.own[k], rv)
 			_ = fill(o, next)
