@@ -331,6 +331,7 @@ func (a *agentLink) grant(now time.Time, p power.LeasePlan) (lowered, raised int
 	if !ok {
 		return 0, 0
 	}
+	m.Shared = p.Shared
 	a.orders.PutLease(m)
 	switch {
 	case !leased || watts > last:

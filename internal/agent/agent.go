@@ -179,7 +179,7 @@ func (a *Agent) Lease(ctx context.Context, m lease.Lease) error {
 	return a.ask(ctx, func(_ context.Context, now time.Duration) error {
 		a.urgent = true
 		err := a.holder.Lease(now, m)
-		if err == nil && m.AsOf >= a.leftAt {
+		if err == nil && m.AsOf >= a.leftAt && !m.Shared {
 			a.left = 0
 		}
 		return err

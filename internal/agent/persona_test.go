@@ -254,6 +254,13 @@ func TestAnAddressIsLetGoWithItsWatts(t *testing.T) {
 		if over := judge(r, limit, 3*time.Minute); over > 0 {
 			t.Fatalf("over the lease for %s: the machine that is left drew what those let go still draw", over)
 		}
+		o.shared = true
+		o.grant(fakeWatts+200, 10*time.Minute, 0)
+		time.Sleep(2 * time.Minute)
+		if got := resting.watts(); got > fakeResidual {
+			t.Fatalf("draws %d W under a lease that those let go draw under, too", got)
+		}
+		o.shared = false
 		o.grant(fakeWatts+200, 10*time.Minute, 0)
 		time.Sleep(2 * time.Minute)
 		if got := resting.watts(); got < fakeWatts*9/10 {

@@ -278,6 +278,8 @@ type operator struct {
 	mu   sync.Mutex
 	last lease.Report
 	seen []lease.Report
+	// shared is what its leases say.
+	shared bool
 }
 
 // stage starts an agent over a ranch and an operator that has said Hello with that assignment. The agent
@@ -352,6 +354,7 @@ func (o *operator) grant(watts lease.Watts, ttl, shedWithin time.Duration) {
 	o.t.Helper()
 	o.mu.Lock()
 	l, ok := o.issuer.Grant(time.Now(), watts, ttl, shedWithin)
+	l.Shared = o.shared
 	o.mu.Unlock()
 	if !ok {
 		o.t.Fatalf("no lease may be sent yet")

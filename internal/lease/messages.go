@@ -55,6 +55,9 @@ type Lease struct {
 	AsOf time.Duration
 	// ShedWithin is how soon the draw must be under Watts; 0 is "at your own pace".
 	ShedWithin time.Duration
+	// Shared says that what the agent let go comes out of this lease still: the ledger has no room for it
+	// beside the lease yet (L1).
+	Shared bool
 }
 
 // Point of a curve: at Watts in all, the agent's devices make THs.

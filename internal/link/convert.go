@@ -27,6 +27,7 @@ func orderToWire(o Order) *linkpb.Order {
 		TtlNanos:        int64(l.TTL),
 		AsOfNanos:       int64(l.AsOf),
 		ShedWithinNanos: int64(l.ShedWithin),
+		Shared:          l.Shared,
 	}}}
 }
 
@@ -113,6 +114,7 @@ func leaseFromWire(m *linkpb.Lease) (lease.Lease, error) {
 		TTL:        c.duration("lease.ttl_nanos", m.GetTtlNanos()),
 		AsOf:       c.duration("lease.as_of_nanos", m.GetAsOfNanos()),
 		ShedWithin: c.duration("lease.shed_within_nanos", m.GetShedWithinNanos()),
+		Shared:     m.GetShared(),
 	}, c.err
 }
 

@@ -122,7 +122,7 @@ func someHello() lease.Hello {
 }
 
 func someLease() lease.Lease {
-	return lease.Lease{Epoch: 9, Run: 42, Seq: 4, Watts: 2000, TTL: time.Minute, AsOf: 91 * time.Second, ShedWithin: time.Second}
+	return lease.Lease{Epoch: 9, Run: 42, Seq: 4, Watts: 2000, TTL: time.Minute, AsOf: 91 * time.Second, ShedWithin: time.Second, Shared: true}
 }
 
 func TestMessagesArriveAsSent(t *testing.T) {

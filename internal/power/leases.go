@@ -43,6 +43,7 @@ func (l *ledger) leases(targets []Watts) []LeasePlan {
 		p.Watts = l.step(a, targets[i], spare)
 		p.Raise = a.Leased && p.Watts > a.Lease
 		p.TTL = l.ttl(a)
+		p.Shared = l.barred(a.chain)
 		if !p.Raise {
 			p.ShedWithin = l.urgency(a, p.Watts)
 		}

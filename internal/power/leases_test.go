@@ -235,6 +235,30 @@ func TestNoLeaseOutlivesAFall(t *testing.T) {
 	})
 }
 
+// TestSharedLeases: while the ledger has no room for what an agent let go beside its lease, that draws under
+// the lease, whether it is found already or not.
+func TestSharedLeases(t *testing.T) {
+	for name, tt := range map[string]struct {
+		limit, unfound, base power.Watts
+		want                 bool
+	}{
+		"room for all":               {limit: 1000, unfound: 400},
+		"no room for what is not":    {limit: 999, unfound: 400, want: true},
+		"over by what is found":      {limit: 999, base: 400, want: true},
+		"room for the base and more": {limit: 1000, base: 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := oneBudget(tt.limit)
+			s.Budgets[0].Base = tt.base
+			p, _ := mine(&s, "site", 600, 600)
+			p.Rated, p.GraceUntil = 600+tt.unfound, in(time.Minute)
+			if got := power.Decide(s).Leases[0].Shared; got != tt.want {
+				t.Errorf("shared %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestShedWithin: how soon an agent must be under its lease.
 func TestShedWithin(t *testing.T) {
 	tests := map[string]struct {

@@ -61,6 +61,9 @@ type LeasePlan struct {
 	Raise bool
 	// Target is where the lease is heading.
 	Target Watts
+	// Shared says that the ledger has no room for machines which the agent let go beside its lease: they draw
+	// under it still (L1). They may be among what is unfound and sheds nobody yet (L4).
+	Shared bool
 }
 
 // Reason of a workload's state, as a condition's reason.

@@ -159,7 +159,7 @@ func (a *agent) take(m order) {
 			a.h.logf("%s refuses lease %d of epoch %d: %v", a.name, m.lease.Seq, m.lease.Epoch, err)
 		} else {
 			a.leaseEpoch = m.lease.Epoch
-			if m.lease.AsOf >= a.leftAt {
+			if m.lease.AsOf >= a.leftAt && !m.lease.Shared {
 				a.left = 0
 			}
 			a.h.logf("%s takes lease %d of epoch %d: %d W for %.1f s", a.name, m.lease.Seq, m.lease.Epoch, m.lease.Watts, m.lease.TTL.Seconds())

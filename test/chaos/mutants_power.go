@@ -16,6 +16,8 @@ var powerMutants = []Mutant{
 		"		l.planned[i], _ = l.least(i, now, now.Add(l.settle[i]+shedSlack+leadIn))\n", "		l.planned[i], _ = l.at(i, now)\n"},
 	{"the-slowest-shed-is-quick", "L1", "internal/power/ledger.go",
 		"			l.settle[b] = max(l.settle[b], a.Settle)\n", "			l.settle[b] = leastSettle\n"},
+	{"a-lease-counts-nothing-that-was-let-go", "L1", "internal/power/leases.go",
+		"		p.Shared = l.barred(a.chain)\n", ""},
 	{"a-curtailment-ends-early", "L1", "internal/power/tree.go",
 		"		case when.Before(cut.Start) || !when.Before(cut.End):", "		case when.Before(cut.Start) || !when.Before(cut.End.Add(-30*time.Second)):"},
 	{"silent-agents-hold-nothing", "L3", "internal/power/ledger.go",

@@ -276,8 +276,10 @@ type Lease struct {
 	// The agent's own monotonic clock.
 	AsOfNanos       int64 `protobuf:"varint,6,opt,name=as_of_nanos,json=asOfNanos,proto3" json:"as_of_nanos,omitempty"`
 	ShedWithinNanos int64 `protobuf:"varint,7,opt,name=shed_within_nanos,json=shedWithinNanos,proto3" json:"shed_within_nanos,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What machines that were let go may draw comes out of it.
+	Shared        bool `protobuf:"varint,8,opt,name=shared,proto3" json:"shared,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Lease) Reset() {
@@ -357,6 +359,13 @@ func (x *Lease) GetShedWithinNanos() int64 {
 		return x.ShedWithinNanos
 	}
 	return 0
+}
+
+func (x *Lease) GetShared() bool {
+	if x != nil {
+		return x.Shared
+	}
+	return false
 }
 
 // Report is what an agent says of itself.
@@ -793,7 +802,7 @@ const file_agent_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\x1a@\n" +
 	"\x12PriorSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc0\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd8\x01\n" +
 	"\x05Lease\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\x04R\x03run\x12\x10\n" +
@@ -801,7 +810,8 @@ const file_agent_proto_rawDesc = "" +
 	"\x05watts\x18\x04 \x01(\x03R\x05watts\x12\x1b\n" +
 	"\tttl_nanos\x18\x05 \x01(\x03R\bttlNanos\x12\x1e\n" +
 	"\vas_of_nanos\x18\x06 \x01(\x03R\tasOfNanos\x12*\n" +
-	"\x11shed_within_nanos\x18\a \x01(\x03R\x0fshedWithinNanos\"\xe3\x04\n" +
+	"\x11shed_within_nanos\x18\a \x01(\x03R\x0fshedWithinNanos\x12\x16\n" +
+	"\x06shared\x18\b \x01(\bR\x06shared\"\xe3\x04\n" +
 	"\x06Report\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\x04R\x03run\x12\x10\n" +
