@@ -93,6 +93,7 @@ func asked(table *gate.Table, pod *corev1.Pod) map[string]int64 {
 type gonePod struct {
 	at    time.Time
 	node  string
+	grace time.Duration
 	ended bool
 }
 
@@ -122,7 +123,7 @@ func (g *gonePods) deleted(pod *corev1.Pod, certain bool) {
 			delete(g.pods, uid)
 		}
 	}
-	g.pods[pod.UID] = gonePod{at: now, node: pod.Spec.NodeName, ended: certain && (gate.Gated(pod) || ended(pod))}
+	g.pods[pod.UID] = gonePod{at: now, node: pod.Spec.NodeName, grace: graceOf(pod), ended: certain && (gate.Gated(pod) || ended(pod))}
 }
 
 // of is what is known of a vanished pod. One that nobody saw go is taken to have gone just now.

@@ -172,7 +172,7 @@ var _ = Describe("The site, when something fails", func() {
 			s.run(ctx, 3)
 			s.get(ctx, w)
 			Expect(w.Status.Reservations).To(HaveLen(1), "a node that is just back has yet to end what was deleted meanwhile")
-			for range nodeQuiet / listenEvery {
+			for range (nodeAway + nodeBack + 30*time.Second) / listenEvery {
 				wait(listenEvery)
 				s.run(ctx, 3)
 			}

@@ -16,14 +16,13 @@ import (
 )
 
 const (
-	// nodeQuiet is for how long after a pod's end its node must have been heard to prove that the node,
-	// alive, no longer has it (L6). One that was away and is back has yet to end it.
+	// nodeQuiet is how long after a pod's end its watts are held at least, whatever is said of its node (L6).
 	nodeQuiet = 60 * time.Second
 	// nodeAway is how far apart two heartbeats may be of a node that was there in between, or its Lease's own
 	// duration where that is longer: kubelets renew it every quarter of that. Past it the node counts as away.
 	nodeAway = 40 * time.Second
-	// nodeBack is how long a node that was away must have been heard again to have ended what was deleted
-	// meanwhile. An absence may go unnoticed for as long as a Lease lasts, so that much is waited besides.
+	// nodeBack is how soon a node that was away, heard again, begins to end what was deleted meanwhile. The end
+	// takes a pod's grace, and an absence may go unnoticed for as long as a Lease lasts: both are waited besides.
 	nodeBack = 20 * time.Second
 	// listenEvery is how often one node is asked, listenAtOnce how many are in one pass.
 	listenEvery  = 10 * time.Second
@@ -69,11 +68,15 @@ func (r *SiteReconciler) enterGone(s *snapshot, w *workloadFacts) {
 // more; all nodes of its budget where the node is not known, as after a takeover. Those not heard yet are
 // asked once the leases are out, and named in a condition with the way out (liveness i).
 func (r *SiteReconciler) forgotten(s *snapshot, w *workloadFacts, gone gonePod, res *powerv1.Reservation) bool {
-	quiet := s.now.Sub(gone.at) >= nodeQuiet
+	quiet, grace := s.now.Sub(gone.at) >= nodeQuiet, graceOf(&corev1.Pod{})
+	for _, pod := range w.pods {
+		grace = max(grace, graceOf(pod)) // of the same template, where nobody saw it go
+	}
+	grace = max(grace, gone.grace)
 	all := quiet
 	for _, name := range s.mayHaveRun(gone, res) {
 		b := r.beats[name]
-		if quiet && b.deleted || b.proves(gone.at) {
+		if quiet && b.deleted || b.proves(gone.at, grace) {
 			continue
 		}
 		if all {
@@ -140,9 +143,9 @@ func (b beat) after(last beat) beat {
 	return b
 }
 
-// proves tells that a node was heard for so long after a pod vanished that it has ended it.
-func (b beat) proves(gone time.Time) bool {
-	return b.at.Sub(later(gone, b.since)) >= max(nodeQuiet, b.away+nodeBack)
+// proves tells that a node was heard for so long after a pod vanished that it, alive, has ended it (L6).
+func (b beat) proves(gone time.Time, grace time.Duration) bool {
+	return b.at.Sub(later(gone, b.since)) >= b.away+nodeBack+grace
 }
 
 func later(a, b time.Time) time.Time {

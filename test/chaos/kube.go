@@ -301,20 +301,26 @@ func (g *gpod) start() {
 	})
 }
 
-// stop ends the containers of a pod that is to go, within a time.
-func (g *gpod) stop(within time.Duration) {
+// hears is how soon a kubelet hears of what it is to end.
+const hears = 5 * time.Second
+
+// stop ends the containers of a pod that is to go: once the kubelet has heard of it, within a grace, whether
+// it is cut off meanwhile or not.
+func (g *gpod) stop(grace time.Duration) {
 	if g.killing {
 		return
 	}
 	g.killing = true
 	h := g.h
-	h.after(h.between(50*time.Millisecond, within), func() {
+	h.after(h.between(50*time.Millisecond, hears), func() {
 		if g.node.lost && !g.node.off {
-			g.killing = false // it was cut off before it could be told
+			g.killing = false // it was cut off before it was told
 			return
 		}
-		g.drawing, g.over = false, true
-		h.after(h.between(10*time.Millisecond, time.Second), func() { g.tell() })
+		h.after(h.between(0, grace), func() {
+			g.drawing, g.over = false, true
+			h.after(h.between(10*time.Millisecond, time.Second), func() { g.tell() })
+		})
 	})
 }
 

@@ -121,7 +121,7 @@ var namedMutants = []Mutant{
 	},
 	{
 		"heartbeat-ignored", "L6", "controllers/site_gone.go",
-		"		if quiet && b.deleted || b.proves(gone.at) {", "		if name != \"\" && quiet || b.deleted {",
+		"		if quiet && b.deleted || b.proves(gone.at, grace) {", "		if name != \"\" && quiet || b.deleted {",
 	},
 	{
 		"address-moved-at-once", "L9", "controllers/holdings.go",
