@@ -48,8 +48,8 @@ func (s span) blocks() [2]netip.Prefix {
 	return [2]netip.Prefix{first, last}
 }
 
-// claim answers which of the wanted addresses an agent may be told now: those that no other agent may
-// still command. The rest follow in a later pass.
+// claim answers which addresses an agent may be told now: those wanted that no other agent may still
+// command, and those that nobody else is there for. The rest follow, or go, in a later pass.
 func (l *links) claim(a *agentLink, wanted []string) []string {
 	h := &a.holding
 	if a.issuer.Settled() {
@@ -62,13 +62,14 @@ func (l *links) claim(a *agentLink, wanted []string) []string {
 	if err != nil {
 		return nil // the pool is stalled for it
 	}
-	left := spans
-	for _, other := range l.near.of(spans) {
+	kept := l.kept(a, spans)
+	left := slices.Concat(spans, kept)
+	for _, other := range l.near.of(left) {
 		if other != a {
 			left = subtract(left, other.holding.spans)
 		}
 	}
-	h.wanted, h.whole = wanted, size(left) == size(spans)
+	h.wanted, h.whole = wanted, len(kept) == 0 && size(left) == size(spans)
 	if !slices.Equal(h.told, left) {
 		h.told = left
 		h.spans = append(append([]span{}, h.spans...), left...)
@@ -77,9 +78,40 @@ func (l *links) claim(a *agentLink, wanted []string) []string {
 	if h.whole {
 		return wanted
 	}
-	out := make([]string, len(left))
-	for i := range left {
-		out[i] = left[i].String()
+	return textsOf(left)
+}
+
+func textsOf(spans []span) []string {
+	out := make([]string, len(spans))
+	for i := range spans {
+		out[i] = spans[i].String()
+	}
+	return out
+}
+
+// kept is what an agent goes on with though it is another's by the newest split: that one is not heard, so until
+// it is nobody would shed those machines. What leaves the pool altogether is let go at once.
+func (l *links) kept(a *agentLink, wanted []span) (out []span) {
+	extra := subtract(a.holding.spans, slices.Clone(wanted))
+	if len(extra) == 0 {
+		return nil
+	}
+	if l.absent == nil {
+		l.absent = l.unheard()
+	}
+	for _, s := range l.absent[a.pool] {
+		next := []span{s}
+		out = append(out, subtract(next, subtract(next, extra))...)
+	}
+	return out
+}
+
+func (l *links) unheard() map[types.NamespacedName][]span {
+	now, out := l.clock(), map[types.NamespacedName][]span{}
+	for _, a := range l.table {
+		if at, known := a.issuer.Heard(); !known || a.stop == nil || now.Sub(at) >= silent {
+			out[a.pool] = append(out[a.pool], spansOf(a.asked)...)
+		}
 	}
 	return out
 }

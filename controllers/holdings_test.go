@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -27,7 +28,7 @@ var _ = Describe("An agent's claim", func() {
 			return s
 		}
 		for range 500 {
-			l := &links{table: map[string]*agentLink{}, near: neighbours{}}
+			l := &links{table: map[string]*agentLink{}, near: neighbours{}, clock: time.Now}
 			for i := range 6 {
 				a := &agentLink{issuer: lease.NewIssuer(1)}
 				a.holding.spans = []span{some(), some()}

@@ -33,6 +33,8 @@ type peer struct {
 	assignment lease.Assignment
 	// before is what it may mind besides, by earlier splits.
 	before []string
+	// never says that it has no pod, and none is to come: nobody waits for it.
+	never bool
 }
 
 // stream carries one agent's messages for as long as its pod lives, over as many connections as it
@@ -55,6 +57,7 @@ type agentLink struct {
 	orders   outbox
 	opened   int // streams so far: reports of older ones do not count
 	holding  holding
+	asked    []string // what it is to mind in the end, claimed or not
 	stop     context.CancelFunc
 	raisedAt time.Time
 	raisedBy lease.Watts
@@ -65,11 +68,13 @@ type agentLink struct {
 
 // links are all agents of one leader. Reports arrive on streams; leases leave on them.
 type links struct {
-	mu      sync.Mutex
-	epoch   lease.Epoch
-	began   time.Time // when this leader took over
-	table   map[string]*agentLink
-	near    neighbours // of the agents in table
+	mu    sync.Mutex
+	epoch lease.Epoch
+	began time.Time // when this leader took over
+	table map[string]*agentLink
+	near  neighbours // of the agents in table
+	// absent is what agents that are not heard now are to mind, by pool; made when a pass asks for it first.
+	absent  map[types.NamespacedName][]span
 	stream  stream
 	clock   func() time.Time
 	wake    func()
@@ -104,8 +109,11 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 		if l.table[p.key] == nil {
 			l.enter(p)
 		}
+		if l.table[p.key].asked = p.assignment.Ranges; p.never {
+			l.table[p.key].asked = nil
+		}
 	}
-	l.near = neighbours{}
+	l.near, l.absent = neighbours{}, nil
 	for _, a := range l.table {
 		l.near.add(a, a.holding.spans)
 	}
@@ -251,7 +259,7 @@ func (l *links) view(now time.Time) []agentView {
 		at, known := a.issuer.Heard()
 		r := a.issuer.Newest()
 		last, leased := a.issuer.Last()
-		v := agentView{peer: a.peer, report: r, since: a.runAt, known: known, behind: a.behind(), refused: a.refused}
+		v := agentView{peer: a.peer, report: r, since: a.runAt, known: known, behind: a.behind() || !a.holding.whole && now.Sub(at) >= silent, refused: a.refused}
 		if why := a.issuer.Quarantined(); why != nil {
 			v.quarantine = why.Error()
 		}

@@ -61,6 +61,7 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[st
 			name := key.Name + "-" + strconv.Itoa(n)
 			p := peerOf(name, key, assignmentOf(of.pool, of.shards[n]), pods[key.Namespace+"/"+name])
 			p.assignment.PriorSettings, p.before = priors[p.key], earlier(known, n)
+			p.never = p.podUID == "" && n >= s.agentsAsked(of)
 			s.peers = append(s.peers, p)
 		}
 	}

@@ -117,6 +117,16 @@ func (s *snapshot) waits(p *powerv1.MinerPool) bool {
 	})
 }
 
+// agentsAsked is how many agents a pool's newest edit asks for, in force or not: so many pods are there, or come.
+func (s *snapshot) agentsAsked(of slotsOf) int {
+	for i := range s.resplit {
+		if s.resplit[i].pool.UID == of.pool.UID {
+			return len(s.resplit[i].want.shards)
+		}
+	}
+	return len(of.shards)
+}
+
 // writeSplits writes a pool's splits if nobody has written to it since it was read.
 func (r *SiteReconciler) writeSplits(ctx context.Context, p *powerv1.MinerPool, list []split) error {
 	next := p.DeepCopy()

@@ -85,7 +85,7 @@ var _ = Describe("How a pool's addresses are split", func() {
 		Expect(splits(ctx)).To(Equal([]powerv1.MinerPoolSplit{{Addresses: []string{"10.0.0.0/28"}, DevicesPerAgent: 12}}))
 	})
 
-	It("says of one that waits whom it waits for", func(ctx context.Context) {
+	DescribeTable("says of one that waits whom it waits for", func(ctx context.Context, step int32) {
 		ready := func() metav1.Condition {
 			GinkgoHelper()
 			s.get(ctx, p)
@@ -96,8 +96,9 @@ var _ = Describe("How a pool's addresses are split", func() {
 		}
 		s.run(ctx, 4)
 		agents[1].mute = true
+		s.now = s.now.Add(silent)
 		for n := range maxSplits - 1 {
-			edit(ctx, int32(9+n))
+			edit(ctx, 8+step*int32(n+1))
 			s.run(ctx, 3)
 		}
 		Expect(splits(ctx)).To(HaveLen(maxSplits))
@@ -106,17 +107,17 @@ var _ = Describe("How a pool's addresses are split", func() {
 		s.run(ctx, 3)
 		Expect(splits(ctx)).To(HaveLen(maxSplits))
 		Expect(ready().Reason).To(Equal(powerv1.ReasonAddressesWait))
-		Expect(ready().Message).To(And(ContainSubstring("agents "+s.ns+"/pool-1 have yet to take up"), Not(ContainSubstring("pool-0"))))
+		Expect(ready().Message).To(And(ContainSubstring("which agents "+s.ns+"/pool-1"), Not(ContainSubstring("pool-0"))))
 		s.writes = nil
 		s.run(ctx, 3)
 		_ = ready()
 		Expect(s.writes).To(BeEmpty(), "it is said once")
 		agents[1].mute = false
-		s.run(ctx, 8)
+		s.run(ctx, 16)
 		Expect(splits(ctx)).To(HaveLen(1))
 		Expect(ready().Reason).To(Equal(powerv1.ReasonReady))
 		Expect(minded(1)).To(Equal([]string{"10.0.0.8-10.0.0.15"}))
-	})
+	}, Entry("where it has addresses that others are to mind", int32(1)), Entry("where others keep what it is to mind", int32(-1)))
 
 	It("costs no workload anything where it can't be written", func(ctx context.Context) {
 		s.createNode(ctx, "n1", "8", nil)
