@@ -47,7 +47,7 @@ var kindsOfActions = []struct {
 // plan draws what is done, and when.
 func (d *drawing) plan() {
 	c := &d.c
-	c.calm = d.between(30*time.Second, 75*time.Second)
+	c.calm = d.between(30*time.Second, 60*time.Second)
 	if d.chance(0.04) {
 		c.calm += d.between(0, 200*time.Second)
 	}
