@@ -32,8 +32,10 @@ func (a *Agent) assign(now time.Duration, next lease.Assignment) {
 		delete(old, addr)
 		slots = append(slots, s)
 	}
-	for _, s := range old {
-		a.letGo(now, s)
+	for _, s := range a.slots { // in their order: what is cut short first ends first
+		if old[s.addr] != nil {
+			a.letGo(now, s)
+		}
 	}
 	a.assignment, a.assigned, a.slots = next, true, slots
 	a.adapt(now, before, next)

@@ -164,7 +164,7 @@ func (h *history) goBack(a *action) {
 	}
 	h.ahead = h.now
 	p.do(func() {
-		p.take(order{hello: &lease.Hello{Epoch: lease.Epoch(h.store.rv + 100_000), Run: p.run, Generation: 1, Assignment: p.assignment}})
+		p.take(order{hello: &lease.Hello{Epoch: lease.Epoch(h.store.rv + 100_000), Run: p.run, Generation: 1, Assignment: p.mind.assignment}})
 	})
 }
 

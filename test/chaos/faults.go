@@ -325,7 +325,7 @@ func (p *pool) release() {
 	h := p.h
 	ready := true
 	for _, a := range p.slots {
-		ready = ready && a != nil && a.process != nil && !a.process.dead && a.process.published &&
+		ready = ready && a != nil && a.process != nil && !a.process.dead && a.process.report.Run != 0 &&
 			a.process.report.Counts.Total > 0 && a.process.report.Counts.Sleeping == a.process.report.Counts.Total
 	}
 	for _, d := range p.devices {

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +76,7 @@ func (h *history) addPool(c *poolConfig) *pool {
 		d.before, d.to = d.set, d.settles(d.set)
 		p.devices = append(p.devices, d)
 		h.devices = append(h.devices, d)
-		h.byAddr[d.addr] = d
+		h.byAddr[netip.MustParseAddr(d.addr)] = d
 	}
 	h.pools = append(h.pools, p)
 	return p

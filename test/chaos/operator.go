@@ -240,7 +240,7 @@ func (o *operator) wakeUp() {
 	o.pending = true
 	if o.idle && o.passes != nil {
 		o.idle = false
-		o.passes.poke()
+		o.passes.poke(0)
 	}
 }
 
