@@ -52,7 +52,7 @@ type Agent struct {
 	assignment lease.Assignment
 	assigned   bool
 	generation uint64
-	sweptOf    uint64 // the generation of which every address was asked
+	swept      bool // every address of the assignment was asked
 	assignedAt time.Duration
 	epoch      lease.Epoch
 	slots      []*slot // by address
@@ -178,7 +178,7 @@ func (a *Agent) Hello(ctx context.Context, m lease.Hello) error {
 		if a.assigned && a.holder.Generation() == a.generation && m.Epoch == a.epoch {
 			return nil
 		}
-		a.generation, a.epoch, a.assignedAt = a.holder.Generation(), m.Epoch, now
+		a.generation, a.epoch, a.assignedAt, a.swept = a.holder.Generation(), m.Epoch, now, false
 		a.assign(now, a.holder.Assignment())
 		return nil
 	})

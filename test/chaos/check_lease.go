@@ -265,7 +265,7 @@ func (c *checker) granted(o *operator, key string, m *lease.Lease) {
 	if k.nonsense {
 		c.broke("L2", "%s gives %s a lease, and it talks nonsense", o.name, key)
 	}
-	if at, ok := o.leaving[key]; ok && c.h.now > at+leaveIn {
+	if at, ok := o.leaving[key]; ok && c.h.now > at+leaveIn && o.factsAt > at {
 		c.broke("L9", "%s gives %s a lease, whose pod is being deleted since %v", o.name, key, at)
 	}
 	if m.Watts > k.carried {

@@ -12,6 +12,9 @@ import (
 
 // decided judges one decision, before anything of it is done; read tells that its facts are of now.
 func (c *checker) decided(o *operator, s *power.Site, p *power.Plan, read bool) {
+	if read {
+		o.factsAt = c.h.now
+	}
 	b := newBooks(s, p)
 	c.rules(o, b)
 	for key := range o.accounts {
