@@ -106,27 +106,44 @@ func (c *checker) told(a *agent, r *lease.Report) {
 	if r.Epoch != is.epoch || r.Run != a.run || r.Seq != is.seq || r.LeaseWatts != watts || r.AsOf != a.now() || r.Generation > is.generation {
 		c.broke("L2", "%s reports epoch %d, lease %d of %d W; it is epoch %d, lease %d of %d W", a.name, r.Epoch, r.Seq, r.LeaseWatts, is.epoch, is.seq, watts)
 	}
-	if r.Generation > 0 {
-		c.takenUp(a)
+	for key := range is.assignment.PriorSettings {
+		if r.PriorSettings[key] == "" {
+			c.broke("PRIOR", "%s forgets what %s ran before it slept", a.name, key)
+		}
 	}
+	c.takenUp(a, r.Generation > 0)
 }
 
 // lookFor is how long an agent may look for machines before it counts those that it has not met as away.
 const lookFor = 8 * time.Second
 
 // takenUp looks that an agent that says it has taken up its assignment has asked everywhere (L4), and that
-// nothing is under way to what it let go (L9).
-func (c *checker) takenUp(a *agent) {
+// nothing is under way to what it let go (L9); and that it says so then.
+func (c *checker) takenUp(a *agent, says bool) {
+	if a.mind.generation == 0 {
+		return
+	}
+	asked, looked := true, a.now()-a.mind.at >= lookFor
 	for _, d := range a.minds {
-		if s := a.sights[d]; a.now()-a.mind.at < lookFor && (s == nil || !s.asked && !s.found) {
+		s := a.sights[d]
+		if says && !looked && (s == nil || !s.asked && !s.found) {
 			c.broke("L4", "%s says that it has taken up its assignment, and has yet to look for %s", a.name, d.name)
 		}
+		asked = asked && s != nil && s.asked
 	}
 	a.cutShort = slices.DeleteFunc(a.cutShort, func(s *sight) bool { return s.writing == 0 })
-	if len(a.cutShort) > 0 {
+	switch {
+	case says && len(a.cutShort) > 0:
 		c.broke("L9", "%s says that it has taken up its assignment, and writes to a machine that it let go", a.name)
+	case !says && (asked || looked) && a.view().Letting == 0:
+		c.broke("L4", "%s has looked everywhere and does not say so", a.name)
+	case !says && a.view().Letting > 0 && a.now()-a.mind.at > letGoIn:
+		c.broke("L9", "%s still waits for writes to what it let go at %v", a.name, a.mind.at)
 	}
 }
+
+// letGoIn is how long a write may take to end that was cut short, by a process that is paused in between.
+const letGoIn = 5 * time.Second
 
 // account is what one leader's ledger must count for one agent.
 type account struct {

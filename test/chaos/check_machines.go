@@ -67,8 +67,13 @@ func (c *checker) bounded(a *agent, r *lease.Report) {
 	if r.Bound < lease.Watts(sum) {
 		c.broke("L5", "%s reports a bound of %d W for machines with bounds of %d W", a.name, r.Bound, sum)
 	}
-	if r.Counts.Total != found {
-		c.broke("L4", "%s reports %d machines and minds %d", a.name, r.Counts.Total, found)
+	for _, d := range a.minds {
+		if s := a.sights[d]; s != nil && s.found && s.missed == 0 {
+			found--
+		}
+	}
+	if found < 0 {
+		c.broke("L4", "%s reports %d machines, and %d more answer to it", a.name, r.Counts.Total, -found)
 	}
 }
 
@@ -79,6 +84,12 @@ func (c *checker) chosen(a *agent, d *device, o *minding.Order) {
 		return
 	}
 	s, setting, allowance := a.sight(d), o.Setting, &o.Allowance
+	switch {
+	case allowance.Mode == lease.Untouched:
+		c.broke("GRACE", "%s sets %s to %v, and a lease may be on its way to it", a.name, d.name, setting)
+	case allowance.Mode == lease.Floor && !s.commanded && s.slept >= max(a.mind.until, lease.Grace):
+		c.broke("FLOOR", "%s sets %s to %v, which slept since it has no lease and was never its to command", a.name, d.name, setting)
+	}
 	if allowance.Mode != lease.Leased || d.settles(setting) <= d.most()+slack(d.most()) || s.coming(a.now()) >= d.named(setting) {
 		return
 	}
@@ -97,6 +108,13 @@ func (c *checker) chosen(a *agent, d *device, o *minding.Order) {
 	}
 	if most := float64(allowance.Watts); sum > most+slack(most) {
 		c.broke("L2", "%s raises %s to %v: its machines may draw %.0f W under a lease of %.0f W", a.name, d.name, setting, sum, most)
+	}
+}
+
+// leaves judges a raise as it leaves: the lease that it was chosen under is in force.
+func (c *checker) leaves(a *agent, d *device, s *sight, set fit.Setting) {
+	if s.next.mode == lease.Leased && a.allowance().Mode != lease.Leased && d.settles(set) > d.most()+slack(d.most()) {
+		c.broke("TTL", "%s raises %s to %v after its lease has ended", a.name, d.name, set)
 	}
 }
 

@@ -162,7 +162,9 @@ func top(a *power.Agent) power.Watts {
 	if len(a.Curve) == 0 {
 		return a.Floor
 	}
-	return max(a.Floor, a.Curve[len(a.Curve)-1].Watts)
+	// A run that is capped by the one before it may have a floor under its curve; then only what rises counts.
+	first, last := a.Curve[0].Watts, a.Curve[len(a.Curve)-1].Watts
+	return a.Floor + max(0, last-max(first, a.Floor))
 }
 
 // fall is in how long a budget's limit falls below what is planned with.

@@ -10,11 +10,13 @@ import (
 // device is the physics of one machine: it ramps from what it drew to what it was told, within the worst
 // time that its traits declare, and tells of itself what firmware would.
 type device struct {
-	h      *history
-	name   string
-	addr   string
-	pool   *pool
-	traits fit.Traits
+	h    *history
+	name string
+	addr string
+	// identity is what it says that it is: its name, or that of another where a maker was careless.
+	identity string
+	pool     *pool
+	traits   fit.Traits
 
 	estimated bool
 	short     float64 // its own watts over a target, at most 1

@@ -11,8 +11,18 @@ import (
 
 // driver is the port to one played machine, as one agent process holds it.
 type driver struct {
-	a *agent
-	d *device
+	a    *agent
+	d    *device
+	busy bool
+}
+
+// enter begins an operation; a machine is minded by one worker at a time.
+func (p *driver) enter() (leave func()) {
+	if p.busy {
+		p.a.h.check.broke("PORT", "%s begins an operation at %s while another is under way", p.a.name, p.d.name)
+	}
+	p.busy = true
+	return func() { p.busy = false }
 }
 
 // limit is the time that a worker has, and whether it was cut short.
@@ -65,6 +75,13 @@ func (a *agent) wait(ctx context.Context, d time.Duration, done *bool) error {
 	return context.DeadlineExceeded
 }
 
+// hang is a worker that no limit ends.
+func (a *agent) hang(d time.Duration) {
+	for end := a.h.now + d; a.h.now < end; {
+		a.h.running.sleep(end - a.h.now)
+	}
+}
+
 // open finds the machine at an address and asks it who it is.
 func (a *agent) open(ctx context.Context, addr netip.Addr, _ miner.Firmware, _ map[string]int) (miner.Driver, miner.Identity, error) {
 	d := a.h.byAddr[addr]
@@ -74,22 +91,25 @@ func (a *agent) open(ctx context.Context, addr netip.Addr, _ miner.Firmware, _ m
 		}
 		return nil, miner.Identity{}, miner.ErrUnreachable
 	}
-	port, s := &driver{a, d}, a.sight(d)
+	port, s := &driver{a: a, d: d}, a.sight(d)
 	id, err := port.Identify(ctx)
 	if err != nil {
 		s.failed(ctx)
 		return nil, id, err
 	}
-	s.found = true
+	if !s.found {
+		s.found, s.asked = true, false // its first look is yet to come
+	}
 	return port, id, nil
 }
 
 // Identify is answered by whatever is there.
 func (p *driver) Identify(ctx context.Context) (miner.Identity, error) {
+	defer p.enter()()
 	if err := p.reach(ctx); err != nil {
 		return miner.Identity{}, err
 	}
-	return miner.Identity{Firmware: miner.BraiinsOS, MAC: p.d.name}, nil
+	return miner.Identity{Firmware: miner.BraiinsOS, MAC: p.d.identity}, nil
 }
 
 // reach takes the time of a question and its answer. A machine that is away refuses at once, or says
@@ -103,6 +123,9 @@ func (p *driver) reach(ctx context.Context) error {
 		return miner.ErrUnreachable
 	}
 	if !p.d.reachable() || h.chance(h.cfg.lost) {
+		if h.chance(0.1) {
+			p.a.hang(h.between(time.Second, 30*time.Second))
+		}
 		return p.a.wait(ctx, never, nil)
 	}
 	return p.a.wait(ctx, h.between(5*time.Millisecond, 80*time.Millisecond), nil)
@@ -110,6 +133,7 @@ func (p *driver) reach(ctx context.Context) error {
 
 // Read looks at the machine as it is when the look begins.
 func (p *driver) Read(ctx context.Context) (miner.Reading, error) {
+	defer p.enter()()
 	s := p.a.sight(p.d)
 	r := p.d.read(p.a.now())
 	if err := p.reach(ctx); err != nil {
@@ -120,14 +144,16 @@ func (p *driver) Read(ctx context.Context) (miner.Reading, error) {
 	return readingFor(r), nil
 }
 
-// Apply sends a setting. The machine gets it a moment later, whatever becomes of the sender, and a limit
-// that is over by then was looked at before.
+// Apply sends a setting. The machine gets it a moment later, whatever becomes of the sender. Where no
+// connection has to be made first, nobody looks once more whether time is left.
 func (p *driver) Apply(ctx context.Context, m miner.Setting) error {
+	defer p.enter()()
 	a, d, h, set := p.a, p.d, p.a.h, settingFor(m)
-	if l, ok := ctx.Value(limitKey{}).(*limit); ok && l.cut {
-		return context.Canceled
+	if err := a.connect(ctx); err != nil {
+		return err
 	}
 	s := a.sight(d)
+	h.check.leaves(a, d, s, set)
 	undo := s.left(d, set)
 	over := false
 	s.writing++
@@ -160,6 +186,24 @@ func (p *driver) Apply(ctx context.Context, m miner.Setting) error {
 		undo()
 	}
 	return answer
+}
+
+// connect takes its time now and then; nothing has left by then.
+func (a *agent) connect(ctx context.Context) error {
+	l, ok := ctx.Value(limitKey{}).(*limit)
+	if !ok || l.cut {
+		return context.Canceled
+	}
+	if !a.h.chance(min(4*a.h.cfg.slow, 0.1)) {
+		return nil
+	}
+	if err := a.wait(ctx, a.h.between(100*time.Millisecond, 6*time.Second), nil); err != nil {
+		return err
+	}
+	if a.h.now >= l.at {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 var answers = map[verdict]error{

@@ -7,6 +7,7 @@ import (
 
 	minding "github.com/counterweight-dev/counterweight/internal/agent"
 	"github.com/counterweight-dev/counterweight/internal/fit"
+	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
 // sight is what the checker knows of one machine in one life of an agent, by what passed between the two.
@@ -20,6 +21,9 @@ type sight struct {
 	writing int
 	next    choice // the order that has yet to leave
 	settled time.Duration
+	// commanded says that an order left, slept when it was read asleep last.
+	commanded bool
+	slept     time.Duration
 	// before is its bound before it was told to sleep, which counts until a look begun after settles.
 	before  fit.Watts
 	settles time.Duration
@@ -38,6 +42,7 @@ type choice struct {
 	at    time.Duration
 	begun time.Duration // by the true clock
 	bound fit.Watts     // before it
+	mode  lease.Mode
 }
 
 // letting is a machine that an agent let go, and what it could draw then.
@@ -61,7 +66,9 @@ func (a *agent) chosen(o minding.Order) {
 	d := a.h.byAddr[o.Address]
 	a.h.check.chosen(a, d, &o)
 	if o.Leaves {
-		a.sight(d).next = choice{a.now(), a.h.now, o.Device.Bound(a.now())}
+		s, t := a.sight(d), &d.traits
+		s.settled = max(s.settled, a.now()+max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst))
+		s.next = choice{a.now(), a.h.now, o.Device.Bound(a.now()), o.Allowance.Mode}
 	}
 }
 
@@ -77,16 +84,19 @@ func (s *sight) failed(ctx context.Context) {
 
 func (s *sight) saw(r fit.Reading) {
 	s.asked, s.last, s.missed = true, r, 0
-	if r.State == fit.Hashing {
+	switch r.State {
+	case fit.Hashing:
 		s.rises = nil
+	case fit.Sleeping:
+		s.slept = r.At
 	}
 }
 
 // left notes an order that leaves for the machine; undo takes it back, as once the machine has refused it.
 func (s *sight) left(d *device, set fit.Setting) (undo func()) {
-	before, settles, rises, settled := s.before, s.settles, s.rises, s.settled
+	was := *s
+	s.commanded = true
 	at, t := s.next.at, &d.traits
-	s.settled = max(s.settled, at+max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst))
 	s.before, s.settles = 0, 0
 	if set.Kind == fit.Sleep {
 		s.before, s.settles = s.next.bound, at+t.Sleep.Worst
@@ -94,7 +104,9 @@ func (s *sight) left(d *device, set fit.Setting) (undo func()) {
 		s.rises = append(slices.Clip(s.rises),
 			rising{at + min(t.Wake.Worst, t.Trim.Worst), at + max(t.Wake.Worst, t.Trim.Worst), fit.Watts(d.named(set))})
 	}
-	return func() { s.before, s.settles, s.rises, s.settled = before, settles, rises, settled }
+	return func() {
+		s.before, s.settles, s.rises, s.commanded = was.before, was.settles, was.rises, was.commanded
+	}
 }
 
 // coming is the most that the machine was told and may yet go to: it may have missed it, and then an order
