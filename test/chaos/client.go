@@ -112,7 +112,7 @@ func (c cached) write(ctx context.Context, o client.Object, edit func(is client.
 		}
 		c.o.h.check.written(c.o, said, is, next)
 		s.put(k, next)
-		rv := s.rv
+		rv := s.log[k][len(s.log[k])-1].rv // what others do about it at once may be of other kinds
 		return func() {
 			c.o.cache.own[k] = max(c.o.cache.own[k], rv)
 			_ = fill(o, next)

@@ -41,7 +41,7 @@ var kindsOfActions = []struct {
 	{"deaf", 4}, {"dark", 4}, {"refuses", 2}, {"reboot", 2},
 	{"curtail", 7}, {"curtail-now", 1}, {"delete-cut", 2}, {"edit-cut", 1}, {"limit-down", 2}, {"limit-up", 2},
 	{"delete-work", 3}, {"delete-pod", 4}, {"force-delete-pod", 2}, {"more-pods", 6}, {"edit-work", 2}, {"stray", 1},
-	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1}, {"blind-takeover", 3}, {"keep-gates", 3}, {"lose-pods", 1},
+	{"reshard", 3}, {"edit-pool", 1}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1}, {"blind-takeover", 3}, {"keep-gates", 3}, {"lose-pods", 1},
 }
 
 // plan draws what is done, and when.
@@ -181,6 +181,7 @@ func init() {
 		"power-off-node":    func(h *history, a *action) { h.loseNode(a, true, true) },
 		"lose-agent-node":   func(h *history, a *action) { h.loseNode(a, false, false) },
 		"reshard":           (*history).reshard,
+		"edit-pool":         (*history).editPool,
 		"delete-pool":       (*history).deletePool,
 		"cordon":            (*history).cordon,
 		"keep-gates":        func(h *history, a *action) { h.gatesKept = h.now + a.length },
