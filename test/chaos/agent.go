@@ -41,6 +41,7 @@ type agent struct {
 	mode     lease.Mode    // that this was in
 	report   lease.Report  // newest
 	babbles  time.Duration // until when it talks nonsense
+	pausing  time.Duration // for how long it is paused once it has chosen to raise a machine
 }
 
 // startAgent starts an agent process in a pod.
@@ -189,6 +190,12 @@ func (a *agent) take(m order) {
 func (a *agent) view() minding.View { return a.real.View(a.now()) }
 
 func (a *agent) allowance() lease.Allowance { return a.view().Allowance }
+
+// twins tells whether two of its machines say that they are one: if one of them is away, the agent may take
+// the other for it.
+func (a *agent) twins() bool {
+	return slices.ContainsFunc(a.minds, func(d *device) bool { return d.identity != d.name })
+}
 
 func (a *agent) has(d *device) bool { return slices.Contains(a.minds, d) }
 

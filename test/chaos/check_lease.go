@@ -92,7 +92,7 @@ func (c *checker) allowed(a *agent) {
 	switch let := a.letGo(); {
 	case let > float64(view.Left)+slack(let):
 		c.broke("L1", "%s let machines go that could draw %.0f W of its lease, and keeps %d W for them", a.name, let, view.Left)
-	case len(a.lets) == 0 && view.Left > 0:
+	case len(a.lets) == 0 && view.Left > 0 && !a.twins():
 		c.broke("STRANDED", "%s keeps %d W for machines that are not in its lease", a.name, view.Left)
 	}
 }
@@ -135,7 +135,7 @@ func (c *checker) takenUp(a *agent, says bool) {
 	switch {
 	case says && len(a.cutShort) > 0:
 		c.broke("L9", "%s says that it has taken up its assignment, and writes to a machine that it let go", a.name)
-	case !says && (asked || looked) && a.view().Letting == 0:
+	case !says && (asked && !a.twins() || looked) && a.view().Letting == 0:
 		c.broke("L4", "%s has looked everywhere and does not say so", a.name)
 	case !says && a.view().Letting > 0 && a.now()-a.mind.at > letGoIn:
 		c.broke("L9", "%s still waits for writes to what it let go at %v", a.name, a.mind.at)

@@ -68,7 +68,7 @@ func (c *checker) bounded(a *agent, r *lease.Report) {
 		c.broke("L5", "%s reports a bound of %d W for machines with bounds of %d W", a.name, r.Bound, sum)
 	}
 	for _, d := range a.minds {
-		if s := a.sights[d]; s != nil && s.found && s.missed == 0 {
+		if s := a.sights[d]; s != nil && s.found && s.missed == 0 && a.now()-s.last.At < 2*fit.Poll {
 			found--
 		}
 	}

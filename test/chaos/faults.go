@@ -35,7 +35,7 @@ var kindsOfActions = []struct {
 	weight int
 }{
 	{"crash-operator", 6}, {"stop-operator", 2}, {"pause-operator", 6}, {"pause-at-send", 4},
-	{"crash-agent", 5}, {"pause-agent", 3}, {"delete-agent-pod", 3},
+	{"crash-agent", 5}, {"pause-agent", 3}, {"pause-at-order", 3}, {"delete-agent-pod", 3},
 	{"api-down", 2}, {"api-hung", 3}, {"partition", 6}, {"partition-reports", 3}, {"partition-orders", 3},
 	{"stall-watch", 6}, {"delete-lock", 1}, {"lose-node", 6}, {"power-off-node", 2}, {"lose-agent-node", 2},
 	{"deaf", 4}, {"dark", 4}, {"refuses", 2}, {"reboot", 2},
@@ -156,6 +156,11 @@ func init() {
 		"pause-agent": func(h *history, a *action) {
 			if p, ok := nth(h.agents, a.who); ok {
 				h.pause(&p.process, a.length)
+			}
+		},
+		"pause-at-order": func(h *history, a *action) {
+			if p, ok := nth(h.agents, a.who); ok {
+				p.pausing = a.length
 			}
 		},
 		"delete-agent-pod": func(h *history, a *action) {
@@ -369,6 +374,7 @@ func (h *history) calmDown() {
 		}
 	}
 	for _, a := range append([]*agent{}, h.agents...) {
+		a.pausing = 0
 		if a.paused {
 			a.resume()
 		}

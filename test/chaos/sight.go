@@ -67,6 +67,10 @@ func (a *agent) chosen(o minding.Order) {
 	a.h.check.chosen(a, d, &o)
 	if o.Leaves {
 		s, t := a.sight(d), &d.traits
+		if a.pausing > 0 && d.settles(o.Setting) > d.most() {
+			a.h.pause(&a.process, a.pausing)
+			a.pausing = 0
+		}
 		s.settled = max(s.settled, a.now()+max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst))
 		s.next = choice{a.now(), a.h.now, o.Device.Bound(a.now()), o.Allowance.Mode}
 	}
