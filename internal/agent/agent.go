@@ -40,13 +40,19 @@ type Agent struct {
 	inbox   chan func(ctx context.Context, now time.Duration)
 	stopped chan struct{}
 	workers sync.WaitGroup
+	// How a worker is started, how its time is bounded, how a function gets into the loop, and who looks on;
+	// Play sets others.
+	start   func(work func())
+	timeout func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc)
+	post    func(ctx context.Context, f func(context.Context, time.Duration)) bool
+	chosen  func(Order)
 
 	holder     *lease.Holder
 	mode       lease.Mode
 	assignment lease.Assignment
 	assigned   bool
 	generation uint64
-	sweptOf    uint64 // the generation of which every address was asked
+	swept      bool // every address of the assignment was asked
 	assignedAt time.Duration
 	epoch      lease.Epoch
 	slots      []*slot // by address
@@ -72,14 +78,18 @@ type Agent struct {
 
 // New makes an agent that minds nothing yet.
 func New(cfg Config) *Agent {
-	return &Agent{
+	a := &Agent{
 		cfg:         cfg,
 		inbox:       make(chan func(context.Context, time.Duration)),
 		stopped:     make(chan struct{}),
 		holder:      lease.NewHolder(cfg.Run),
 		keys:        map[string]*slot{},
 		subscribers: map[chan lease.Report]struct{}{},
+		timeout:     context.WithTimeout,
+		chosen:      func(Order) {},
 	}
+	a.start, a.post = a.workers.Go, a.queue
+	return a
 }
 
 // Run is the agent's loop; it answers after ctx ended and its workers with it. The machines keep what
@@ -132,8 +142,8 @@ func (a *Agent) nextStep(now time.Duration) time.Duration {
 	return min(next, a.nextSlot(now))
 }
 
-// post hands f to the loop; false where the loop, or ctx, has ended.
-func (a *Agent) post(ctx context.Context, f func(context.Context, time.Duration)) bool {
+// queue hands f to the loop; false where the loop, or ctx, has ended.
+func (a *Agent) queue(ctx context.Context, f func(context.Context, time.Duration)) bool {
 	select {
 	case a.inbox <- f:
 		return true
@@ -168,7 +178,7 @@ func (a *Agent) Hello(ctx context.Context, m lease.Hello) error {
 		if a.assigned && a.holder.Generation() == a.generation && m.Epoch == a.epoch {
 			return nil
 		}
-		a.generation, a.epoch, a.assignedAt = a.holder.Generation(), m.Epoch, now
+		a.generation, a.epoch, a.assignedAt, a.swept = a.holder.Generation(), m.Epoch, now, false
 		a.assign(now, a.holder.Assignment())
 		return nil
 	})

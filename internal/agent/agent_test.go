@@ -93,6 +93,46 @@ func TestARestartShedsNobody(t *testing.T) {
 	})
 }
 
+// TestAMachineThatWasNotReadDrawsNothingMeasured: what a fresh run is counted at is capped unless it has
+// measured more (L3), and a machine that it has only found is not measured.
+func TestAMachineThatWasNotReadDrawsNothingMeasured(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRanch(1)
+		r.at(0).slow = 3 * time.Second
+		o := stage(t, r, addresses(1))
+		time.Sleep(2 * time.Second)
+		if got := o.report(); got.Counts.Total != 1 || got.Draw != 0 || got.Bound < fakeWatts {
+			t.Fatalf("reports %+v of a machine that was found and not read, want its rated watts as bound and no draw", got)
+		}
+	})
+}
+
+// TestANewLeadersAssignmentIsLookedFor: leaders number their assignments each for itself.
+func TestANewLeadersAssignmentIsLookedFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRanch(4)
+		o := stage(t, r, addresses(2))
+		time.Sleep(2 * time.Second)
+		for i := 2; i < 4; i++ {
+			r.at(i).become(dark)
+		}
+		o.mu.Lock()
+		o.issuer, o.seen = lease.NewIssuer(8), nil
+		o.issuer.Assign(addresses(4), func(lease.Assignment, lease.Assignment) bool { return false })
+		o.mu.Unlock()
+		time.Sleep(sweepMost)
+		for _, seen := range o.seen {
+			if seen.Epoch == 8 && seen.Generation != 0 {
+				t.Fatalf("says after %s that it has taken up assignment %d with two addresses that nobody asked", seen.AsOf, seen.Generation)
+			}
+		}
+		time.Sleep(2 * reportEvery)
+		if got := o.report(); got.Epoch != 8 || got.Generation != 1 {
+			t.Fatalf("reports generation %d of epoch %d at last", got.Generation, got.Epoch)
+		}
+	})
+}
+
 func TestAShedIsVerifiedAsSoonAsItSettles(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRanch(3)

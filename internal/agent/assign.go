@@ -32,8 +32,10 @@ func (a *Agent) assign(now time.Duration, next lease.Assignment) {
 		delete(old, addr)
 		slots = append(slots, s)
 	}
-	for _, s := range old {
-		a.letGo(now, s)
+	for _, s := range a.slots { // in their order: what is cut short first ends first
+		if old[s.addr] != nil {
+			a.letGo(now, s)
+		}
 	}
 	a.assignment, a.assigned, a.slots = next, true, slots
 	a.adapt(now, before, next)
@@ -46,8 +48,7 @@ func (a *Agent) assign(now time.Duration, next lease.Assignment) {
 func (a *Agent) letGo(now time.Duration, s *slot) {
 	s.gone = true
 	if s.machine != nil {
-		a.left, a.leftAt = a.left+s.machine.device.Bound(now), now
-		delete(a.keys, s.machine.key)
+		a.forget(now, s.machine)
 	}
 	if s.op == nil {
 		return
@@ -56,6 +57,12 @@ func (a *Agent) letGo(now time.Duration, s *slot) {
 	if s.op.task == applying {
 		a.letting++
 	}
+}
+
+// forget keeps a machine's watts out of the lease in force: it may draw on wherever it is now.
+func (a *Agent) forget(now time.Duration, m *machine) {
+	a.left, a.leftAt = a.left+m.device.Bound(now), now
+	delete(a.keys, m.key)
 }
 
 // adapt makes the machines that stay follow what else the assignment changed.
@@ -100,7 +107,7 @@ func (a *Agent) found(now time.Duration, s *slot, driver miner.Driver, id miner.
 		key += "@" + s.addr.String() // two machines of one identity, or one at two addresses: count both
 	}
 	if s.machine == nil || s.machine.key != key {
-		a.settle(s, key)
+		a.settle(now, s, key)
 	}
 	m := s.machine
 	m.identity, m.traits = id, traitsOf(driver.Capabilities())
@@ -108,10 +115,10 @@ func (a *Agent) found(now time.Duration, s *slot, driver miner.Driver, id miner.
 }
 
 // settle makes the machine of that key the slot's. What was there before is forgotten: its watts count
-// as unfound with the operator (L4) until it is met again.
-func (a *Agent) settle(s *slot, key string) {
+// as unfound with the operator (L4) from the next lease on, until it is met again.
+func (a *Agent) settle(now time.Duration, s *slot, key string) {
 	if s.machine != nil {
-		delete(a.keys, s.machine.key)
+		a.forget(now, s.machine)
 	}
 	if other := a.keys[key]; other != nil && other != s {
 		s.machine, other.machine, other.driver = other.machine, nil, nil

@@ -30,11 +30,11 @@ var atOnce = [tasks]int{opening: 256, identifying: 64, reading: 192, applying: 5
 func (a *Agent) begin(ctx context.Context, now time.Duration, s *slot, t task, limit time.Duration,
 	work func(context.Context) func(now time.Duration),
 ) *op {
-	opCtx, cancel := context.WithTimeout(ctx, limit)
+	opCtx, cancel := a.timeout(ctx, limit)
 	o := &op{task: t, cancel: cancel, overdue: now + limit + overdueWait}
 	s.op = o
 	a.flying[t]++
-	a.workers.Go(func() {
+	a.start(func() {
 		defer cancel()
 		done := work(opCtx)
 		a.post(ctx, func(_ context.Context, now time.Duration) {

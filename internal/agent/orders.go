@@ -157,7 +157,9 @@ func (a *Agent) order(ctx context.Context, now time.Duration, o fit.Order, allow
 		s.op.yield(now, raises)
 		return
 	}
-	if !a.allowed(now, o, allowance) || wakes && !a.mayWake(now) {
+	leaves := a.allowed(now, o, allowance) && (!wakes || a.mayWake(now))
+	a.chosen(Order{s.addr, o.Device, o.Setting, allowance, leaves})
+	if !leaves {
 		return
 	}
 	a.apply(ctx, now, s, o.Setting, raises, allowance.Until)

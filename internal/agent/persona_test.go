@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -211,6 +212,39 @@ func TestOneIdentityAtTwoAddressesCountsTwice(t *testing.T) {
 		o := lit(t, r, addresses(2))
 		if got := o.report(); got.Counts.Total != 2 || got.Draw != 2*fakeWatts {
 			t.Fatalf("reports %+v, want both", got)
+		}
+	})
+}
+
+// TestAMachineThatIsReplacedKeepsItsWatts: it may draw on wherever it is now.
+func TestAMachineThatIsReplacedKeepsItsWatts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRanch(2)
+		resting := r.at(1)
+		resting.asleep, resting.from, resting.to = true, fakeResidual, fakeResidual
+		o := stage(t, r, addresses(2))
+		time.Sleep(2 * time.Second)
+		const limit = fakeWatts + 200
+		o.grant(limit, 10*time.Minute, 0)
+		time.Sleep(watched)
+		r.mu.Lock()
+		old := r.at(0)
+		moved := *old
+		moved.inside = 0
+		r.fakes[netip.MustParseAddr("10.9.0.1")] = &moved // it hashes on there
+		r.fakes[old.addr] = &fake{
+			ranch: r, addr: old.addr, mac: "02:00:00:00:77:77", target: fakeWatts,
+			asleep: true, from: fakeResidual, to: fakeResidual, booted: r.now(),
+		}
+		r.mu.Unlock()
+		old.become(dark)
+		if over := judge(r, limit, 3*time.Minute); over > 0 {
+			t.Fatalf("over the lease for %s: others drew what the one that is elsewhere still draws", over)
+		}
+		o.grant(limit, 10*time.Minute, 0)
+		time.Sleep(time.Minute)
+		if got := r.watts(); got <= limit {
+			t.Fatalf("draw %d W in all under a lease that counts what is here", got)
 		}
 	})
 }

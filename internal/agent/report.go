@@ -77,7 +77,7 @@ func (a *Agent) changed(now time.Duration, t fit.Totals) bool {
 // flight, no assignment counts as taken up (L9).
 func (a *Agent) stamp(now time.Duration, r *lease.Report) {
 	a.holder.Stamp(now, r)
-	if a.letting > 0 || !a.swept(now) {
+	if a.letting > 0 || !a.sweep(now) {
 		r.Generation = 0
 	}
 }
@@ -85,23 +85,17 @@ func (a *Agent) stamp(now time.Duration, r *lease.Report) {
 // sweepMost bounds the first look at every address: a lease has to come before the grace is over.
 const sweepMost = 8 * time.Second
 
-// swept says whether every address of the assignment was asked at least once: what was not looked for
+// sweep says whether every address of the assignment was asked at least once: what was not looked for
 // can't be counted under a lease, so no assignment counts as taken up before.
-func (a *Agent) swept(now time.Duration) bool {
-	if a.sweptOf == a.holder.Generation() {
-		return true
-	}
-	if now-a.assignedAt >= sweepMost {
-		a.sweptOf = a.holder.Generation()
-		return true
-	}
-	for _, s := range a.slots {
-		if m := s.machine; s.tries == 0 && (m == nil || !m.read && m.missed == 0) {
-			return false
-		}
-	}
-	a.sweptOf = a.holder.Generation()
-	return true
+func (a *Agent) sweep(now time.Duration) bool {
+	a.swept = a.swept || now-a.assignedAt >= sweepMost || !slices.ContainsFunc(a.slots, (*slot).unasked)
+	return a.swept
+}
+
+// unasked says that neither a try to find a machine nor a look at one has ended.
+func (s *slot) unasked() bool {
+	m := s.machine
+	return s.tries == 0 && (m == nil || !m.read && m.missed == 0)
 }
 
 // compose makes the report of now.

@@ -43,8 +43,8 @@ type Counts struct {
 
 // Totals of an agent's devices.
 type Totals struct {
-	// Bound, Floor and Rated are sums of the devices' own; Draw is the newest readings, rated where
-	// there are none.
+	// Bound, Floor and Rated are sums of the devices' own; Draw is the newest readings, rated where they
+	// say nothing, and nothing of devices that were never read.
 	Bound, Draw, Floor, Rated Watts
 	// Volatile is the watts kept down only by sleeps that a reboot would undo.
 	Volatile Watts
@@ -101,11 +101,7 @@ func Sum(devices []*Device, now time.Duration) Totals {
 		t.Bound += bound
 		t.Floor += d.Floor(now)
 		t.Rated += rated
-		if d.unreachable(now) || !d.last.HasWatts {
-			t.Draw += rated
-		} else {
-			t.Draw += d.last.Watts
-		}
+		t.Draw += d.draw(now)
 		if d.sleeps() && !d.traits.SleepSurvivesReboot && !d.unreachable(now) {
 			t.Volatile += max(rated-bound, 0)
 		}
@@ -113,6 +109,18 @@ func Sum(devices []*Device, now time.Duration) Totals {
 		t.Counts.add(d.Condition(now))
 	}
 	return t
+}
+
+// draw is the newest reading's watts, rated where it gave none or is too old. One that this run has yet to
+// read adds nothing: what was counted before it stands for that, unless more is measured (L3).
+func (d *Device) draw(now time.Duration) Watts {
+	switch {
+	case !d.seen:
+		return 0
+	case d.unreachable(now) || !d.last.HasWatts:
+		return d.Rated()
+	}
+	return d.last.Watts
 }
 
 func (c *Counts) add(condition Condition) {

@@ -113,6 +113,11 @@ func TestSum(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	found := NewDevice("g", 0, false)
+	found.Learn(s21)
+	if got := Sum([]*Device{found}, start); got.Draw != 0 || got.Bound != 3675 {
+		t.Errorf("draw %d W and bound %d W of a device that was never read, want nothing measured and its rated watts", got.Draw, got.Bound)
+	}
 	b.Write(start, at(2000))
 	if got := Sum([]*Device{b}, start+10*sec).Settle; got != 51*sec {
 		t.Errorf("settle %v while a wake is in flight, want what is left of it and a look", got)

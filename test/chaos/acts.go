@@ -150,6 +150,21 @@ func (h *history) editWork(a *action) {
 	})
 }
 
+// editPool changes what is thought of the estimates of a pool's machines; never below what they are off by.
+func (h *history) editPool(a *action) {
+	p, ok := nth(h.pools, a.who)
+	if !ok || !p.exists || p.gone {
+		return
+	}
+	h.store.edit(pools, inSpace(p.config.name), func(o client.Object) {
+		if m, ok := o.(*powerv1.MinerPool); ok {
+			m.Spec.UncertaintyPercent = new(h.cfg.uncertainty + int32(a.amount%3))
+			m.Generation++
+		}
+	})
+	h.logf("pool %s: estimates are off by up to %d %%", p.config.name, h.cfg.uncertainty+int32(a.amount%3))
+}
+
 // strayPod is an accelerator pod that never was at the gate.
 func (h *history) strayPod(a *action) {
 	w := &workConfig{name: "stray", gpus: 1, work: a.length, share: 1, ungated: true}
@@ -164,7 +179,7 @@ func (h *history) goBack(a *action) {
 	}
 	h.ahead = h.now
 	p.do(func() {
-		p.take(order{hello: &lease.Hello{Epoch: lease.Epoch(h.store.rv + 100_000), Run: p.run, Generation: 1, Assignment: p.assignment}})
+		p.take(order{hello: &lease.Hello{Epoch: lease.Epoch(h.store.rv + 100_000), Run: p.run, Generation: 1, Assignment: p.mind.assignment}})
 	})
 }
 

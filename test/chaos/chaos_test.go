@@ -92,5 +92,5 @@ func TestMutantsAreInTheCode(t *testing.T) {
 }
 
 func newLease(a *agent, seq uint64, watts lease.Watts) *lease.Lease {
-	return &lease.Lease{Epoch: a.epoch, Run: a.run, Seq: seq, Watts: watts, TTL: 30 * sec, AsOf: a.now()}
+	return &lease.Lease{Epoch: a.mind.epoch, Run: a.run, Seq: seq, Watts: watts, TTL: 30 * sec, AsOf: a.now()}
 }

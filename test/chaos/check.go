@@ -185,16 +185,19 @@ func (g *gpod) at() int {
 
 // extra is what an agent's lease lets its machines draw beyond what they do.
 func (a *agent) extra() float64 {
-	allowance := a.holder.Allowance(a.now())
-	if allowance.Mode != lease.Leased || len(a.slots) == 0 || a.pod.pool.gone {
+	if len(a.minds) == 0 || a.pod.pool.gone {
+		return 0
+	}
+	allowance := a.allowance()
+	if allowance.Mode != lease.Leased {
 		return 0
 	}
 	most, now := 0.0, 0.0
-	for _, s := range a.slots {
-		now += max(s.dev.watts(), s.dev.ceiling())
-		most += max(s.dev.settles(s.dev.full()), s.dev.ceiling())
+	for _, d := range a.minds {
+		now += max(d.watts(), d.ceiling())
+		most += max(d.settles(d.full()), d.ceiling())
 	}
-	return min(float64(allowance.Watts)-float64(a.left), most) - now
+	return min(float64(allowance.Watts)-a.letGo(), most) - now
 }
 
 // limits computes the limits in force by the store's truth, and excuses what fell with no warning.
@@ -274,12 +277,12 @@ const slowestShed = 16 * time.Second
 func (c *checker) orphaned(i int) bool {
 	for _, d := range c.h.devices {
 		if d.pool.exists && !d.pool.gone && c.h.cfg.under(d.pool.config.budget, i) &&
-			!slices.ContainsFunc(c.h.agents, func(a *agent) bool { return a.slotOf(d) != nil }) {
+			!slices.ContainsFunc(c.h.agents, func(a *agent) bool { return a.has(d) }) {
 			return true
 		}
 	}
 	for _, a := range c.h.agentPods() {
-		if c.h.cfg.under(a.pool.config.budget, i) && (a.process == nil || a.process.dead || a.process.paused || !a.process.assigned) {
+		if c.h.cfg.under(a.pool.config.budget, i) && (a.process == nil || a.process.dead || a.process.paused || a.process.mind.epoch == 0) {
 			return true
 		}
 	}
@@ -338,8 +341,11 @@ func (c *checker) passed(o *operator) {
 
 // agentMoved holds an agent's lease against the ledger of the leader that gave it (L2).
 func (c *checker) agentMoved(a *agent) {
-	allowance := a.holder.Allowance(a.now())
-	if allowance.Mode != lease.Leased || a.pod.process != a || a.pod.gone {
+	if a.pod.process != a || a.pod.gone {
+		return
+	}
+	allowance := a.allowance()
+	if allowance.Mode != lease.Leased {
 		return
 	}
 	for _, o := range c.h.operators {
@@ -347,7 +353,7 @@ func (c *checker) agentMoved(a *agent) {
 			continue
 		}
 		epoch, hold, ok := o.holds(namespace + "/" + a.pod.name)
-		if ok && lease.Epoch(epoch) == a.leaseEpoch && hold < allowance.Watts {
+		if ok && lease.Epoch(epoch) == a.mind.of && hold < allowance.Watts {
 			c.broke("L2", "%s may draw %d W, and the ledger of %s (epoch %d) holds %d W for it", a.name, allowance.Watts, o.name, epoch, hold)
 		}
 	}
@@ -360,18 +366,38 @@ func (c *checker) minds(a *agent) {
 	}
 }
 
-// assigned looks that no other agent that is there minds the same machines (L9).
+// assigned enters an assignment that an agent took up, and looks that no other agent that is there minds the
+// same machines (L9).
 func (c *checker) assigned(a *agent) {
-	if slices.ContainsFunc(a.slots, func(s *slot) bool { return s.machine == nil }) {
+	now, before := a.now(), a.minds
+	a.minds, a.mind.at, a.over = c.h.expand(a.mind.assignment.Ranges), now, 0
+	for _, d := range before {
+		if a.has(d) {
+			continue
+		}
+		if a.sight(d).found {
+			a.lets = append(a.lets, letting{d, now, d.most()})
+		}
+		if a.sight(d).writing > 0 {
+			a.cutShort = append(a.cutShort, a.sight(d))
+		}
+		delete(a.sights, d)
+	}
+	if slices.ContainsFunc(a.minds, func(d *device) bool { return !a.sight(d).found }) {
 		c.minds(a)
 	}
-	for _, s := range a.slots {
+	for p := range a.view().Places() {
+		if !a.has(c.h.byAddr[p.Address]) {
+			c.broke("L9", "%s minds %s, which is not in its assignment", a.name, p.Address)
+		}
+	}
+	for _, d := range a.minds {
 		for _, b := range c.h.agents {
 			if b == a || b.pod.gone || a.pod.gone || b.pod == a.pod {
 				continue
 			}
-			if other := b.slotOf(s.dev); other != nil {
-				c.broke("L9", "%s takes up %s, which %s minds still", a.name, s.dev.name, b.name)
+			if b.has(d) {
+				c.broke("L9", "%s takes up %s, which %s minds still", a.name, d.name, b.name)
 			}
 		}
 	}
@@ -383,7 +409,7 @@ func (c *checker) commanded(d *device, a *agent, s fit.Setting) {
 		return
 	}
 	for _, b := range c.h.agents {
-		if b != a && b.slotOf(d) != nil && b.holder.Allowance(b.now()).Mode == lease.Leased {
+		if b != a && b.has(d) && b.allowance().Mode == lease.Leased {
 			c.broke("L9", "%s raises %s while %s may, too", a.name, d.name, b.name)
 		}
 	}

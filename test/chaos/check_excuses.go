@@ -17,7 +17,7 @@ func (c *checker) sums(i int) string {
 		}
 	}
 	for _, a := range h.agents {
-		if x := a.holder.Allowance(a.now()); x.Mode == lease.Leased && h.cfg.under(a.pod.pool.config.budget, i) {
+		if x := a.allowance(); x.Mode == lease.Leased && h.cfg.under(a.pod.pool.config.budget, i) {
 			leased += float64(x.Watts)
 		}
 	}

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/controllers"
@@ -15,9 +16,13 @@ import (
 type mind struct {
 	epoch      lease.Epoch
 	generation uint64
+	assignment lease.Assignment
+	at         time.Duration // when it took that up
 	seq        uint64
 	leased     bool
+	of         lease.Epoch // of the lease in force
 	watts      lease.Watts
+	asOf       time.Duration
 	until      time.Duration
 }
 
@@ -30,11 +35,13 @@ func (c *checker) greeted(a *agent, m *lease.Hello, err error) {
 		c.broke("L7", "%s meets a Hello of epoch %d to run %d after epoch %d, and answers %v", a.name, m.Epoch, m.Run, is.epoch, err)
 	case !take:
 	case m.Epoch > is.epoch:
-		is.epoch, is.seq, is.generation = m.Epoch, 0, m.Generation
-	default:
-		is.generation = max(is.generation, m.Generation)
+		is.epoch, is.seq, is.generation, is.assignment = m.Epoch, 0, m.Generation, m.Assignment
+		c.assigned(a)
+	case m.Generation > is.generation:
+		is.generation, is.assignment = m.Generation, m.Assignment
+		c.assigned(a)
 	}
-	if got := a.holder.Generation(); got != is.generation {
+	if got := a.view().Generation; got != is.generation {
 		c.broke("L9", "%s minds assignment %d of epoch %d after %d", a.name, got, is.epoch, is.generation)
 	}
 }
@@ -64,13 +71,15 @@ func (c *checker) leased(a *agent, m *lease.Lease, err error) {
 		c.broke("L2", "%s refuses lease %d of epoch %d after %d: %v", a.name, m.Seq, m.Epoch, is.seq, err)
 	case rule == "":
 		is.seq, is.leased, is.watts, is.until = m.Seq, true, m.Watts, m.AsOf+m.TTL
+		is.of, is.asOf = m.Epoch, m.AsOf
+		a.lets = slices.DeleteFunc(a.lets, func(l letting) bool { return l.at <= m.AsOf && !m.Shared })
 	}
 }
 
 // allowed judges what an agent may do now, by its Holder.
 func (c *checker) allowed(a *agent) {
-	is, now := &a.mind, a.now()
-	got, want := a.holder.Allowance(now), lease.Floor
+	is, now, view := &a.mind, a.now(), a.view()
+	got, want := view.Allowance, lease.Floor
 	switch {
 	case is.leased && now < is.until:
 		want = lease.Leased
@@ -79,6 +88,12 @@ func (c *checker) allowed(a *agent) {
 	}
 	if got.Mode != want || want == lease.Leased && (got.Watts != is.watts || got.Until != is.until) {
 		c.broke("TTL", "%s may do %+v at %v by its clock; its lease is %d W until %v", a.name, got, now, is.watts, is.until)
+	}
+	switch let := a.letGo(); {
+	case let > float64(view.Left)+slack(let):
+		c.broke("L1", "%s let machines go that could draw %.0f W of its lease, and keeps %d W for them", a.name, let, view.Left)
+	case len(a.lets) == 0 && view.Left > 0 && !a.twins():
+		c.broke("STRANDED", "%s keeps %d W for machines that are not in its lease", a.name, view.Left)
 	}
 }
 
@@ -91,7 +106,44 @@ func (c *checker) told(a *agent, r *lease.Report) {
 	if r.Epoch != is.epoch || r.Run != a.run || r.Seq != is.seq || r.LeaseWatts != watts || r.AsOf != a.now() || r.Generation > is.generation {
 		c.broke("L2", "%s reports epoch %d, lease %d of %d W; it is epoch %d, lease %d of %d W", a.name, r.Epoch, r.Seq, r.LeaseWatts, is.epoch, is.seq, watts)
 	}
+	for key := range is.assignment.PriorSettings {
+		if r.PriorSettings[key] == "" {
+			c.broke("PRIOR", "%s forgets what %s ran before it slept", a.name, key)
+		}
+	}
+	c.takenUp(a, r.Generation > 0)
 }
+
+// lookFor is how long an agent may look for machines before it counts those that it has not met as away.
+const lookFor = 8 * time.Second
+
+// takenUp looks that an agent that says it has taken up its assignment has asked everywhere (L4), and that
+// nothing is under way to what it let go (L9); and that it says so then.
+func (c *checker) takenUp(a *agent, says bool) {
+	if a.mind.generation == 0 {
+		return
+	}
+	asked, looked := true, a.now()-a.mind.at >= lookFor
+	for _, d := range a.minds {
+		s := a.sights[d]
+		if says && !looked && (s == nil || !s.asked && !s.found) {
+			c.broke("L4", "%s says that it has taken up its assignment, and has yet to look for %s", a.name, d.name)
+		}
+		asked = asked && s != nil && s.asked
+	}
+	a.cutShort = slices.DeleteFunc(a.cutShort, func(s *sight) bool { return s.writing == 0 })
+	switch {
+	case says && len(a.cutShort) > 0:
+		c.broke("L9", "%s says that it has taken up its assignment, and writes to a machine that it let go", a.name)
+	case !says && (asked && !a.twins() || looked) && a.view().Letting == 0:
+		c.broke("L4", "%s has looked everywhere and does not say so", a.name)
+	case !says && a.view().Letting > 0 && a.now()-a.mind.at > letGoIn:
+		c.broke("L9", "%s still waits for writes to what it let go at %v", a.name, a.mind.at)
+	}
+}
+
+// letGoIn is how long a write may take to end that was cut short, by a process that is paused in between.
+const letGoIn = 5 * time.Second
 
 // account is what one leader's ledger must count for one agent.
 type account struct {
@@ -230,7 +282,7 @@ func (c *checker) granted(o *operator, key string, m *lease.Lease) {
 	if k.nonsense {
 		c.broke("L2", "%s gives %s a lease, and it talks nonsense", o.name, key)
 	}
-	if at, ok := o.leaving[key]; ok && c.h.now > at+leaveIn {
+	if at, ok := o.leaving[key]; ok && c.h.now > at+leaveIn && o.factsAt > at {
 		c.broke("L9", "%s gives %s a lease, whose pod is being deleted since %v", o.name, key, at)
 	}
 	if m.Watts > k.carried {

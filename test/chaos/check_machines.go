@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	minding "github.com/counterweight-dev/counterweight/internal/agent"
 	"github.com/counterweight-dev/counterweight/internal/fit"
 	"github.com/counterweight-dev/counterweight/internal/lease"
 )
@@ -39,82 +40,108 @@ func slack(watts float64) float64 { return 6 + watts/150 }
 
 // bounded judges a report's bound, machine by machine: unknown is rated, and nothing is under the truth.
 func (c *checker) bounded(a *agent, r *lease.Report) {
-	sum := fit.Watts(0)
-	for _, s := range a.slots {
-		if s.machine == nil {
+	sum, now, found := fit.Watts(0), a.now(), 0
+	for p := range a.view().Places() {
+		if p.Device == nil {
 			continue
 		}
-		bound := s.machine.device.Bound(a.now())
+		d := c.h.byAddr[p.Address]
+		bound := p.Device.Bound(now)
 		sum += bound
-		if d := s.machine.device; len(s.machine.marks) == 0 && slices.Contains([]fit.Condition{fit.IsHashing, fit.IsSleeping}, d.Condition(a.now())) && s.dev.traits.CanSleep && r.Settle < s.dev.traits.Sleep.Worst {
-			c.broke("L1", "%s says that it sheds within %v, and %s takes %v to sleep", a.name, r.Settle, s.dev.name, s.dev.traits.Sleep.Worst)
+		found++
+		s := a.sight(d)
+		if s.last.At >= s.settled && slices.Contains([]fit.Condition{fit.IsHashing, fit.IsSleeping}, p.Device.Condition(now)) && d.traits.CanSleep && r.Settle < d.traits.Sleep.Worst {
+			c.broke("L1", "%s says that it sheds within %v, and %s takes %v to sleep", a.name, r.Settle, d.name, d.traits.Sleep.Worst)
 		}
-		c.promised(a, s, bound)
-		switch most := s.dev.most(); {
-		case s.dev.wild:
+		c.promised(a, d, s, bound)
+		switch most := d.most(); {
+		case d.wild:
 		case float64(bound) < most-slack(most):
-			c.broke("L5", "%s bounds %s by %d W, and it may draw %.0f W", a.name, s.dev.name, bound, most)
-		case s.machine.last.At < s.machine.settles && bound < s.machine.before:
-			c.broke("L5", "%s bounds %s by %d W on the way to its sleep, and by %d W before", a.name, s.dev.name, bound, s.machine.before)
-		case s.machine.missed >= 3 && bound < s.dev.traits.Nameplate:
-			c.broke("L5", "%s bounds %s by %d W, and has not reached it %d times", a.name, s.dev.name, bound, s.machine.missed)
+			c.broke("L5", "%s bounds %s by %d W, and it may draw %.0f W", a.name, d.name, bound, most)
+		case s.last.At < s.settles && bound < s.before:
+			c.broke("L5", "%s bounds %s by %d W on the way to its sleep, and by %d W before", a.name, d.name, bound, s.before)
+		case s.missed >= 3 && bound < d.traits.Nameplate:
+			c.broke("L5", "%s bounds %s by %d W, and has not reached it %d times", a.name, d.name, bound, s.missed)
 		}
 	}
 	c.sheds(a)
 	if r.Bound < lease.Watts(sum) {
 		c.broke("L5", "%s reports a bound of %d W for machines with bounds of %d W", a.name, r.Bound, sum)
 	}
+	for _, d := range a.minds {
+		if s := a.sights[d]; s != nil && s.found && s.missed == 0 && a.now()-s.last.At < 2*fit.Poll {
+			found--
+		}
+	}
+	if found < 0 {
+		c.broke("L4", "%s reports %d machines, and %d more answer to it", a.name, r.Counts.Total, -found)
+	}
 }
 
-// raises judges an order that is about to leave: with it, what the machines may draw is under the lease.
-func (c *checker) raises(a *agent, s *slot, o fit.Order, allowance lease.Allowance) {
-	c.refuses(a, s, o)
-	setting := o.Setting
-	if allowance.Mode != lease.Leased || s.dev.settles(setting) <= s.dev.most()+slack(s.dev.most()) || s.coming(a.now()) >= s.dev.named(setting) {
+// chosen judges an order that is about to leave: with it, what the machines may draw is under the lease.
+func (c *checker) chosen(a *agent, d *device, o *minding.Order) {
+	c.refuses(a, d, o)
+	if !o.Leaves {
 		return
 	}
-	sum := float64(a.left)
-	for _, other := range a.slots {
+	s, setting, allowance := a.sight(d), o.Setting, &o.Allowance
+	switch {
+	case allowance.Mode == lease.Untouched:
+		c.broke("GRACE", "%s sets %s to %v, and a lease may be on its way to it", a.name, d.name, setting)
+	case allowance.Mode == lease.Floor && !s.commanded && s.slept >= max(a.mind.until, lease.Grace):
+		c.broke("FLOOR", "%s sets %s to %v, which slept since it has no lease and was never its to command", a.name, d.name, setting)
+	}
+	if allowance.Mode != lease.Leased || d.settles(setting) <= d.most()+slack(d.most()) || s.coming(a.now()) >= d.named(setting) {
+		return
+	}
+	sum := a.letGo()
+	for p := range a.view().Places() {
+		other := c.h.byAddr[p.Address]
 		switch {
-		case other.machine == nil:
-		case other.dev.wild:
+		case p.Device == nil:
+		case other.wild:
 			return
-		case other == s:
-			sum += s.dev.settles(setting)
+		case other == d:
+			sum += d.settles(setting)
 		default:
-			sum += other.dev.most()
+			sum += other.most()
 		}
 	}
 	if most := float64(allowance.Watts); sum > most+slack(most) {
-		c.broke("L2", "%s raises %s to %v: its machines may draw %.0f W under a lease of %.0f W", a.name, s.dev.name, setting, sum, most)
+		c.broke("L2", "%s raises %s to %v: its machines may draw %.0f W under a lease of %.0f W", a.name, d.name, setting, sum, most)
 	}
 }
 
-// coming is the most that the machine was told and may yet go to: it may have missed it, and then an order
-// of less is the first that it hears.
-func (s *slot) coming(now time.Duration) (most float64) {
-	for _, r := range s.machine.rises {
-		if now < r.last {
-			most = max(most, float64(r.watts))
+// leaves judges a raise as it leaves: the lease that it was chosen under is in force.
+func (c *checker) leaves(a *agent, d *device, s *sight, set fit.Setting) {
+	if s.next.mode == lease.Leased && a.allowance().Mode != lease.Leased && d.settles(set) > d.most()+slack(d.most()) {
+		c.broke("TTL", "%s raises %s to %v after its lease has ended", a.name, d.name, set)
+	}
+}
+
+// refuses looks that only what the lease allows is chosen, and that a raise is refused where bounds leave a
+// watt too little for it.
+func (c *checker) refuses(a *agent, d *device, o *minding.Order) {
+	now, view := a.now(), a.view()
+	need, list := fit.Watts(d.named(o.Setting)), []*fit.Device(nil)
+	rest := fit.Watts(0)
+	for p := range view.Places() {
+		if p.Device == nil {
+			continue
+		}
+		list = append(list, p.Device)
+		if p.Device != o.Device {
+			rest += p.Device.Bound(now)
 		}
 	}
-	return most
-}
-
-// refuses looks that a raise is refused where bounds leave a watt too little for it.
-func (c *checker) refuses(a *agent, s *slot, o fit.Order) {
-	now, list := a.now(), a.devices(all)
-	need := fit.Watts(s.dev.named(o.Setting))
+	if o.Allowance.Mode == lease.Leased && !fit.Allowed(list, fit.Order{Device: o.Device, Setting: o.Setting}, fit.Watts(o.Allowance.Watts)-view.Left, now) {
+		c.broke("L2", "%s chooses %v for %s, which its lease of %d W does not allow", a.name, o.Setting, d.name, o.Allowance.Watts)
+	}
 	if o.Setting.Kind == fit.Sleep || need <= o.Device.Bound(now) {
 		return
 	}
-	for _, d := range list {
-		if d != o.Device {
-			need += d.Bound(now)
-		}
-	}
-	if fit.Allowed(list, o, need-1, now) {
-		c.broke("L2", "%s may set %s to %v under %d W, which is less than bounds would add up to", a.name, s.dev.name, o.Setting, need-1)
+	if fit.Allowed(list, fit.Order{Device: o.Device, Setting: o.Setting}, need+rest-1, now) {
+		c.broke("L2", "%s may set %s to %v under %d W, which is less than bounds would add up to", a.name, d.name, o.Setting, need+rest-1)
 	}
 }
 
@@ -124,14 +151,13 @@ const shedIn = 50 * time.Second
 
 // promised: a bound is never under what the machine's firmware follows, nor under a write that may yet be
 // taking effect.
-func (c *checker) promised(a *agent, s *slot, bound fit.Watts) {
-	m := s.machine
-	if target := s.dev.target(m.last); m.last.State == fit.Hashing && bound < target {
-		c.broke("L5", "%s bounds %s by %d W, and it follows a target of %d W", a.name, s.dev.name, bound, target)
+func (c *checker) promised(a *agent, d *device, s *sight, bound fit.Watts) {
+	if target := d.target(s.last); s.last.State == fit.Hashing && bound < target {
+		c.broke("L5", "%s bounds %s by %d W, and it follows a target of %d W", a.name, d.name, bound, target)
 	}
-	for _, r := range m.rises {
-		if m.last.At < r.until && bound < r.watts {
-			c.broke("L5", "%s bounds %s by %d W, and it may yet go to the %d W that it was told", a.name, s.dev.name, bound, r.watts)
+	for _, r := range s.rises {
+		if s.last.At < r.until && bound < r.watts {
+			c.broke("L5", "%s bounds %s by %d W, and it may yet go to the %d W that it was told", a.name, d.name, bound, r.watts)
 		}
 	}
 }
@@ -151,23 +177,25 @@ const restless = 60
 
 // sheds looks that an agent's machines come under its lease.
 func (c *checker) sheds(a *agent) {
-	allowance, sum := a.holder.Allowance(a.now()), 0.0
-	for _, s := range a.slots {
+	view, sum := a.view(), 0.0
+	allowance := view.Allowance
+	for p := range view.Places() {
+		d := c.h.byAddr[p.Address]
 		switch {
-		case s.dev.faulty, s.machine == nil:
+		case d.faulty, p.Device == nil:
 			a.over = 0
 			return
 		case allowance.Mode == lease.Leased:
-			sum += s.dev.most()
+			sum += d.most()
 		default:
-			sum += s.dev.most() - s.dev.settles(fit.Setting{Kind: fit.Sleep})
+			sum += d.most() - d.settles(fit.Setting{Kind: fit.Sleep})
 		}
 	}
-	if allowance.Mode != a.shedMode {
-		a.shedMode, a.over = allowance.Mode, 0
+	if allowance.Mode != a.mode {
+		a.mode, a.over = allowance.Mode, 0
 	}
 	switch most := float64(allowance.Watts); {
-	case allowance.Mode == lease.Untouched, sum <= most+2*slack(most)+restless*float64(len(a.slots)), a.letting > 0, a.left > 0:
+	case allowance.Mode == lease.Untouched, sum <= most+2*slack(most)+restless*float64(len(a.minds)), view.Letting > 0, view.Left > 0:
 		a.over = 0
 	case a.over == 0:
 		a.over = c.h.now

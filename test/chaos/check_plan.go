@@ -11,6 +11,9 @@ import (
 
 // decided judges one decision, before anything of it is done; read tells that its facts are of now.
 func (c *checker) decided(o *operator, s *power.Site, p *power.Plan, read bool) {
+	if read {
+		o.factsAt = c.h.now
+	}
 	b := newBooks(s, p)
 	c.rules(o, b)
 	for key := range o.accounts {
@@ -158,7 +161,9 @@ func top(a *power.Agent) power.Watts {
 	if len(a.Curve) == 0 {
 		return a.Floor
 	}
-	return max(a.Floor, a.Curve[len(a.Curve)-1].Watts)
+	// A run that is capped by the one before it may have a floor under its curve; then only what rises counts.
+	first, last := a.Curve[0].Watts, a.Curve[len(a.Curve)-1].Watts
+	return a.Floor + max(0, last-max(first, a.Floor))
 }
 
 // fall is in how long a budget's limit falls below what is planned with.

@@ -68,7 +68,7 @@ func (c *checker) letGo(o *operator, is, next client.Object) {
 		return
 	}
 	for _, a := range c.h.agents {
-		if a.pod.uid == pod.UID && a.holder.Allowance(a.now()).Mode == lease.Leased {
+		if a.pod.uid == pod.UID && a.allowance().Mode == lease.Leased {
 			c.broke("L9", "%s lets pod %s go, and its process has a lease still", o.name, pod.Name)
 		}
 	}

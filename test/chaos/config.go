@@ -63,6 +63,7 @@ type deviceConfig struct {
 	lie       float64
 	flutter   float64
 	asleep    bool
+	twin      bool // it tells the identity of the one before it
 }
 
 type nodeConfig struct {
@@ -173,6 +174,7 @@ func (d *drawing) pool(i int) {
 		if u := int(c.uncertainty); m.estimated && u > 0 {
 			m.lie = 1 + float64(d.span(-u, u-1))/100
 		}
+		m.twin = len(p.devices) > 0 && d.chance(0.03)
 		t := models[m.model]
 		if !m.estimated && len(t.Modes) == 0 && t.Max == 0 {
 			m.flutter = 0 // nothing but its meter bounds it

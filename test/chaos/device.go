@@ -10,11 +10,13 @@ import (
 // device is the physics of one machine: it ramps from what it drew to what it was told, within the worst
 // time that its traits declare, and tells of itself what firmware would.
 type device struct {
-	h      *history
-	name   string
-	addr   string
-	pool   *pool
-	traits fit.Traits
+	h    *history
+	name string
+	addr string
+	// identity is what it says that it is: its name, or that of another where a maker was careless.
+	identity string
+	pool     *pool
+	traits   fit.Traits
 
 	estimated bool
 	short     float64 // its own watts over a target, at most 1
@@ -30,6 +32,7 @@ type device struct {
 	deaf      int // writes it will acknowledge and forget
 	refuses   int // writes it will refuse
 	darkUntil time.Duration
+	booted    time.Duration // 0 is long ago
 	bootUntil time.Duration
 	faulty    bool // it misbehaved in this history
 	// order is when the write before arrives: those of one agent keep their order.
@@ -103,11 +106,8 @@ func (d *device) shown() fit.Setting {
 
 func (d *device) reachable() bool { return d.h.now >= max(d.darkUntil, d.bootUntil) }
 
-// read is one look, begun now by an agent whose clock shows at.
-func (d *device) read(at time.Duration) (fit.Reading, bool) {
-	if !d.reachable() {
-		return fit.Reading{}, false
-	}
+// read is what one look shows, begun now by an agent whose clock shows at.
+func (d *device) read(at time.Duration) fit.Reading {
 	now, own, set := d.h.now, d.watts(), d.shown()
 	if d.estimated || set.Kind != fit.Sleep && now >= d.end {
 		own /= d.lie
@@ -116,7 +116,7 @@ func (d *device) read(at time.Duration) (fit.Reading, bool) {
 	if d.liar > 0 {
 		own *= d.liar
 	}
-	r := fit.Reading{At: at, HasWatts: true, Watts: fit.Watts(own + 0.999), Estimated: d.estimated}
+	r := fit.Reading{At: at, HasWatts: true, Watts: fit.Watts(own + 0.999), Estimated: d.estimated, Uptime: d.uptime()}
 	switch {
 	case set.Kind == fit.Sleep && now < d.end:
 		r.State = fit.Stopping
@@ -134,7 +134,14 @@ func (d *device) read(at time.Duration) (fit.Reading, bool) {
 	if set.Kind == fit.HashMode {
 		r.Mode = set.Mode
 	}
-	return r, true
+	return r
+}
+
+func (d *device) uptime() time.Duration {
+	if d.booted == 0 {
+		return d.h.now + time.Hour
+	}
+	return d.h.now - d.booted
 }
 
 func (d *device) yield() float64 {
@@ -147,6 +154,8 @@ type verdict int
 const (
 	accepted verdict = iota
 	refused
+	busy
+	away
 	unanswered
 )
 
@@ -165,11 +174,13 @@ func (d *device) worst(s fit.Setting) time.Duration {
 func (d *device) obey(a *agent, s fit.Setting, passed time.Duration) verdict {
 	h := d.h
 	switch {
+	case !d.reachable() && h.chance(0.3):
+		return away
 	case !d.reachable():
 		return unanswered
 	case d.refuses > 0:
 		d.refuses--
-		return refused
+		return pick(&h.sim, []verdict{refused, refused, busy})
 	case d.deaf > 0:
 		d.deaf--
 		h.logf("%s is deaf to %v of %s", d.name, s, a.name)
@@ -194,6 +205,7 @@ func (d *device) reboot(hot bool) {
 	}
 	d.bootUntil = h.now + off
 	h.at(d.bootUntil, func() {
+		d.booted = h.now
 		d.before = fit.Setting{Kind: fit.Sleep}
 		d.from, d.to, d.set = float64(d.traits.Residual), d.settles(s), s
 		d.begin, d.end = h.now, h.now+h.between(time.Second, 10*time.Second)

@@ -35,13 +35,13 @@ var kindsOfActions = []struct {
 	weight int
 }{
 	{"crash-operator", 6}, {"stop-operator", 2}, {"pause-operator", 6}, {"pause-at-send", 4},
-	{"crash-agent", 5}, {"pause-agent", 3}, {"delete-agent-pod", 3},
+	{"crash-agent", 5}, {"pause-agent", 3}, {"pause-at-order", 3}, {"delete-agent-pod", 3},
 	{"api-down", 2}, {"api-hung", 3}, {"partition", 6}, {"partition-reports", 3}, {"partition-orders", 3},
 	{"stall-watch", 6}, {"delete-lock", 1}, {"lose-node", 6}, {"power-off-node", 2}, {"lose-agent-node", 2},
 	{"deaf", 4}, {"dark", 4}, {"refuses", 2}, {"reboot", 2},
 	{"curtail", 7}, {"curtail-now", 1}, {"delete-cut", 2}, {"edit-cut", 1}, {"limit-down", 2}, {"limit-up", 2},
 	{"delete-work", 3}, {"delete-pod", 4}, {"force-delete-pod", 2}, {"more-pods", 6}, {"edit-work", 2}, {"stray", 1},
-	{"reshard", 3}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1}, {"blind-takeover", 3}, {"keep-gates", 3}, {"lose-pods", 1},
+	{"reshard", 3}, {"edit-pool", 1}, {"delete-pool", 1}, {"cordon", 1}, {"babble", 2}, {"go-back", 1}, {"blind-takeover", 3}, {"keep-gates", 3}, {"lose-pods", 1},
 }
 
 // plan draws what is done, and when.
@@ -158,6 +158,11 @@ func init() {
 				h.pause(&p.process, a.length)
 			}
 		},
+		"pause-at-order": func(h *history, a *action) {
+			if p, ok := nth(h.agents, a.who); ok {
+				p.pausing = a.length
+			}
+		},
 		"delete-agent-pod": func(h *history, a *action) {
 			if p, ok := nth(h.agentPods(), a.who); ok {
 				_ = h.store.delete(pods, inSpace(p.name), int64(podGrace/time.Second), p.uid)
@@ -181,6 +186,7 @@ func init() {
 		"power-off-node":    func(h *history, a *action) { h.loseNode(a, true, true) },
 		"lose-agent-node":   func(h *history, a *action) { h.loseNode(a, false, false) },
 		"reshard":           (*history).reshard,
+		"edit-pool":         (*history).editPool,
 		"delete-pool":       (*history).deletePool,
 		"cordon":            (*history).cordon,
 		"keep-gates":        func(h *history, a *action) { h.gatesKept = h.now + a.length },
@@ -325,7 +331,7 @@ func (p *pool) release() {
 	h := p.h
 	ready := true
 	for _, a := range p.slots {
-		ready = ready && a != nil && a.process != nil && !a.process.dead && a.process.published &&
+		ready = ready && a != nil && a.process != nil && !a.process.dead && a.process.report.Run != 0 &&
 			a.process.report.Counts.Total > 0 && a.process.report.Counts.Sleeping == a.process.report.Counts.Total
 	}
 	for _, d := range p.devices {
@@ -368,6 +374,7 @@ func (h *history) calmDown() {
 		}
 	}
 	for _, a := range append([]*agent{}, h.agents...) {
+		a.pausing = 0
 		if a.paused {
 			a.resume()
 		}

@@ -8,6 +8,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -34,7 +35,7 @@ type history struct {
 	gangs     map[string]bool
 	minders   map[types.UID]string // the key of each agent
 	cuts      [2][maxGroups]cut
-	byAddr    map[string]*device
+	byAddr    map[netip.Addr]*device
 	devices   []*device
 	pools     []*pool
 	nodes     []*node
@@ -99,7 +100,7 @@ func play(c config, tracing bool) Outcome {
 }
 
 func playOnce(c config, tracing bool) (out Outcome) {
-	h := &history{cfg: c, table: builtin, byAddr: map[string]*device{}, gangs: map[string]bool{}, minders: map[types.UID]string{}}
+	h := &history{cfg: c, table: builtin, byAddr: map[netip.Addr]*device{}, gangs: map[string]bool{}, minders: map[types.UID]string{}}
 	h.rng = rand.New(rand.NewPCG(c.seed^0x9e3779b97f4a7c15, uint64(c.number)))
 	h.tracing = tracing
 	h.store, h.check = newStore(h), newChecker(h)
@@ -131,6 +132,12 @@ func (h *history) finish() {
 		if o != nil {
 			o.kill()
 		}
+	}
+	for _, a := range h.agents {
+		a.kill()
+	}
+	for _, t := range h.idle {
+		t.stop()
 	}
 }
 

@@ -123,7 +123,7 @@ func (c *checker) judgeMining() {
 		}
 	}
 	for _, a := range h.agents {
-		if x := a.holder.Allowance(a.now()); x.Mode == lease.Leased {
+		if x := a.allowance(); x.Mode == lease.Leased {
 			have += float64(x.Watts)
 		}
 	}

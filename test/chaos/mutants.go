@@ -11,7 +11,7 @@ type Mutant struct {
 }
 
 // Mutants are the defects that chaos must catch, each by itself.
-var Mutants = slices.Concat(namedMutants, leaseMutants, fitMutants, powerMutants, operatorMutants)
+var Mutants = slices.Concat(namedMutants, leaseMutants, fitMutants, agentMutants, powerMutants, operatorMutants)
 
 // namedMutants are those that anybody would think of first.
 var namedMutants = []Mutant{

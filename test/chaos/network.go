@@ -31,6 +31,9 @@ type conn struct {
 	s      *stream
 	a      *agent
 	closed bool
+	// mailbox is where the agent's reports for it wait; stop ends that.
+	mailbox <-chan lease.Report
+	stop    func()
 	// When the last message arrives each way: a connection keeps order.
 	toAgent, toOperator time.Duration
 	// heard is when the operator got the last report.
@@ -129,6 +132,9 @@ func (c *conn) close() {
 			c.a.conns = append(c.a.conns[:i:i], c.a.conns[i+1:]...)
 			break
 		}
+	}
+	if c.stop != nil {
+		c.a.do(c.stop)
 	}
 }
 

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -68,6 +69,10 @@ func (h *history) addPool(c *poolConfig) *pool {
 			h: h, pool: p, name: fmt.Sprintf("%s-d%d", c.name, i), addr: fmt.Sprintf("10.0.%d.%d", p.index+1, i+1),
 			traits: models[dc.model], estimated: dc.estimated, short: dc.short, lie: dc.lie, flutter: dc.flutter, haste: h.cfg.haste,
 		}
+		d.identity = d.name
+		if dc.twin {
+			d.identity = p.devices[i-1].identity
+		}
 		d.set = d.full()
 		if dc.asleep {
 			d.set = fit.Setting{Kind: fit.Sleep}
@@ -75,7 +80,7 @@ func (h *history) addPool(c *poolConfig) *pool {
 		d.before, d.to = d.set, d.settles(d.set)
 		p.devices = append(p.devices, d)
 		h.devices = append(h.devices, d)
-		h.byAddr[d.addr] = d
+		h.byAddr[netip.MustParseAddr(d.addr)] = d
 	}
 	h.pools = append(h.pools, p)
 	return p

@@ -65,6 +65,8 @@ type operator struct {
 	// leaving is since when it has seen an agent's pod deleted; versions when it saw each GPUWorkload's newest.
 	leaving  map[string]time.Duration
 	versions map[types.NamespacedName]sighting
+	// factsAt is when it decided last by what it had read for that.
+	factsAt time.Duration
 }
 
 type noEvents struct{}
@@ -240,7 +242,7 @@ func (o *operator) wakeUp() {
 	o.pending = true
 	if o.idle && o.passes != nil {
 		o.idle = false
-		o.passes.poke()
+		o.passes.poke(0)
 	}
 }
 

@@ -73,7 +73,7 @@ func (o *operator) call(ctx context.Context, exec func() (then func(), err error
 		}
 		h.after(h.latency(), func() {
 			answered, result, after = true, err, then
-			t.poke()
+			t.poke(0)
 		})
 	}
 	if h.chance(h.cfg.lost) {

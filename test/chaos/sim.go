@@ -14,8 +14,9 @@ type sim struct {
 	queue []moment
 	rng   *rand.Rand
 	steps int
-	// running is the thread that is being run, nil between threads.
+	// running is the thread that is being run, nil between threads; idle are coroutines with nothing to do.
 	running *thread
+	idle    []*thread
 
 	tracing bool
 	trace   []string
@@ -160,6 +161,7 @@ func (p *process) kill() {
 type thread struct {
 	s     *sim
 	p     *process
+	body  func(t *thread)
 	next  func() (struct{}, bool)
 	stop  func()
 	yield func(struct{}) bool
@@ -170,27 +172,49 @@ type thread struct {
 }
 
 // start begins a thread of p.
-func (s *sim) start(p *process, body func(t *thread)) *thread {
-	t := &thread{s: s, p: p}
-	t.next, t.stop = iter.Pull(func(yield func(struct{}) bool) {
-		t.yield = yield
-		defer func() {
-			t.over = true
-			if r := recover(); r != nil {
-				if _, ok := r.(killed); !ok {
-					t.fault = r
-				}
-			}
-		}()
-		body(t)
-	})
+func (s *sim) start(p *process, body func(t *thread)) *thread { return s.startIn(0, p, body) }
+
+// startIn begins a thread of p after some time, in a coroutine that is to spare or a new one.
+func (s *sim) startIn(d time.Duration, p *process, body func(t *thread)) *thread {
+	var t *thread
+	if n := len(s.idle); n > 0 {
+		t, s.idle = s.idle[n-1], s.idle[:n-1]
+	} else {
+		t = &thread{s: s}
+		t.next, t.stop = iter.Pull(t.loop)
+	}
+	t.p, t.body, t.over = p, body, false
 	p.threads = append(p.threads, t)
-	s.after(0, func() { t.wake(0) })
+	t.poke(d)
 	return t
+}
+
+// loop runs one body after the other.
+func (t *thread) loop(yield func(struct{}) bool) {
+	t.yield = yield
+	for t.run() && yield(struct{}{}) {
+	}
+}
+
+// run ends with its body; false where it was unwound.
+func (t *thread) run() (whole bool) {
+	defer func() {
+		t.over = true
+		if r := recover(); r != nil {
+			if _, ok := r.(killed); !ok {
+				t.fault = r
+			}
+		}
+	}()
+	t.body(t)
+	return true
 }
 
 // wake continues the thread if it is still in that wait.
 func (t *thread) wake(token int) {
+	if t.token != token {
+		return
+	}
 	t.p.do(func() {
 		if t.over || t.token != token || t.busy {
 			return
@@ -202,7 +226,26 @@ func (t *thread) wake(token int) {
 		if t.fault != nil {
 			panic(t.fault)
 		}
+		switch {
+		case t.over && t.p.dead:
+			t.stop()
+		case t.over:
+			t.spare()
+		}
 	})
+}
+
+// spare keeps the coroutine of a body that has ended for another.
+func (t *thread) spare() {
+	t.token++ // no wake of before is meant for the next body
+	for i, other := range t.p.threads {
+		if other == t {
+			t.p.threads = append(t.p.threads[:i], t.p.threads[i+1:]...)
+			break
+		}
+	}
+	t.p, t.body = nil, nil
+	t.s.idle = append(t.s.idle, t)
 }
 
 // sleep waits; an earlier poke cuts it short.
@@ -220,10 +263,10 @@ func (t *thread) block() {
 	}
 }
 
-// poke ends the wait that the thread is in.
-func (t *thread) poke() {
+// poke ends the wait that the thread is in, if it is in it still after some time.
+func (t *thread) poke(in time.Duration) {
 	token := t.token
-	t.s.after(0, func() { t.wake(token) })
+	t.s.after(in, func() { t.wake(token) })
 }
 
 // end unwinds the thread; one that is running unwinds at its next wait.
