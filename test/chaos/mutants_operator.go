@@ -24,6 +24,8 @@ var operatorMutants = []Mutant{
 		"	if err := r.catchUp(ctx); err != nil {\n		return err\n	}\n", ""},
 	{"takeover-overlooks-agents", "L9", "controllers/site_takeover.go",
 		"&budgets, &pools, &cuts, &sets} {", "&budgets, &pools, &cuts} {"},
+	{"nobody-is-waited-for", "L9", "controllers/holdings.go",
+		"l.kept(a, spans)\n", "l.kept(a, spans)[:0]\n"},
 	{"stamping-may-fail", "L7", "controllers/site_takeover.go",
 		"	if client.IgnoreNotFound(err) != nil {\n		return fmt.Errorf(\"taking over: stamping", "	if false {\n		return fmt.Errorf(\"taking over: stamping"},
 	{"a-met-epoch-stays-above", "L7", "controllers/site_takeover.go",
