@@ -109,8 +109,12 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 		if l.table[p.key] == nil {
 			l.enter(p)
 		}
-		if l.table[p.key].asked = p.assignment.Ranges; p.never {
-			l.table[p.key].asked = nil
+		a := l.table[p.key]
+		if a.asked = p.assignment.Ranges; p.never {
+			a.asked = nil
+		}
+		if p.podUID == "" {
+			a.holding = holding{} // no pod, nobody who commands
 		}
 	}
 	l.near, l.absent = neighbours{}, nil
@@ -144,9 +148,6 @@ func (l *links) meet(ctx context.Context, p peer) {
 	a := l.table[p.key]
 	if a.podUID != p.podUID || a.ip != p.ip {
 		a.halt()
-	}
-	if p.podUID == "" {
-		a.holding = holding{} // no pod, nobody who commands
 	}
 	p.assignment.Ranges = l.claim(a, p.assignment.Ranges)
 	a.peer = p

@@ -116,6 +116,27 @@ func TestAnAgentKeepsWhatNobodyElseIsThereFor(t *testing.T) {
 	}
 }
 
+// TestAnAgentKeepsWhatAPodThatIsToComeWillMind: a slot that is new has nobody in it yet.
+func TestAnAgentKeepsWhatAPodThatIsToComeWillMind(t *testing.T) {
+	s := newResharded(t)
+	s.peers = append(s.peers, peer{key: "ai/p-2"})
+	s.split([]string{"10.0.0.0-10.0.0.3"}, []string{"10.0.0.4-10.0.0.7"}, []string{"10.0.0.8-10.0.0.15"})
+	s.passes("ai/p-0", "ai/p-1")
+	s.minds("ai/p-1", "10.0.0.4-10.0.0.15")
+	s.peers[2].podUID, s.peers[2].ip = "c", "127.0.0.11"
+	s.passes("ai/p-0", "ai/p-1")
+	s.minds("ai/p-1", "10.0.0.4-10.0.0.15")
+	s.passes("ai/p-0", "ai/p-1", "ai/p-2")
+	s.minds("ai/p-1", "10.0.0.4-10.0.0.7")
+	s.minds("ai/p-2", "10.0.0.8-10.0.0.15")
+	s.peers = s.peers[:2]
+	s.split([]string{"10.0.0.0-10.0.0.3"}, []string{"10.0.0.4-10.0.0.7"})
+	s.peers = append(s.peers, peer{key: "ai/p-2", pool: s.peers[0].pool, never: true, assignment: lease.Assignment{Ranges: []string{"10.0.0.0-10.0.0.3"}}})
+	s.split([]string{"10.0.0.4-10.0.0.7"}, nil)
+	s.passes("ai/p-0", "ai/p-1")
+	s.minds("ai/p-0", "10.0.0.4-10.0.0.7")
+}
+
 // TestAnAddressGoesAtOnceToWhoIsThere: nobody keeps anything where all are heard.
 func TestAnAddressGoesAtOnceToWhoIsThere(t *testing.T) {
 	s := newResharded(t)

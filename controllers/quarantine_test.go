@@ -42,7 +42,7 @@ var _ = Describe("An agent that can't be trusted", func() {
 	}
 
 	It("is quarantined for nonsense, by name, and nobody else is", func(ctx context.Context) {
-		now := s.now.Sub(epochStart)
+		now := s.age()
 		r := lease.Report{Draw: -5, Rated: 50_000}
 		bad.holder.Stamp(now, &r)
 		bad.report(r)

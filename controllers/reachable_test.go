@@ -74,7 +74,7 @@ var _ = Describe("What ails a pool", func() {
 		a := s.createAgent(ctx, "pool", 10_000)
 		s.run(ctx, 3)
 		r := lease.Report{Bound: 10_000, Draw: 10_000, Rated: 10_000, Counts: lease.Counts{Total: 3, Hashing: 3}, Troubles: troubled("Unauthorized", "10.0.0.9")}
-		a.holder.Stamp(s.now.Sub(epochStart), &r)
+		a.holder.Stamp(s.age(), &r)
 		a.report(r)
 		s.pass(ctx)
 		s.get(ctx, p)

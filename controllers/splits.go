@@ -141,6 +141,11 @@ func (r *SiteReconciler) writeSplits(ctx context.Context, p *powerv1.MinerPool, 
 	case err != nil:
 		return fmt.Errorf("writing the splits of MinerPool %s/%s: %w", p.Namespace, p.Name, err)
 	}
+	// Whoever takes the Lease from now on reads what was written. One that has it already may have read the pools
+	// before, where the Lease was deleted (L9).
+	if _, err := r.Leader.Read(ctx); err != nil {
+		return fmt.Errorf("telling the splits of MinerPool %s/%s: %w", p.Namespace, p.Name, err)
+	}
 	r.splits[p.UID] = list
 	r.wake()
 	return nil

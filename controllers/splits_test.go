@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
@@ -136,6 +137,22 @@ var _ = Describe("How a pool's addresses are split", func() {
 		s.get(ctx, pod)
 		Expect(gate.Gated(pod)).To(BeFalse())
 		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.7"}), "and nobody hears of what is not written")
+	})
+
+	It("is told to nobody by a leader that was replaced meanwhile", func(ctx context.Context) {
+		s.run(ctx, 4)
+		l, ok := s.Leader.(*Leader)
+		Expect(ok).To(BeTrue())
+		Expect(l.Update(ctx, resourcelock.LeaderElectionRecord{HolderIdentity: "another", LeaseDurationSeconds: 30})).To(Succeed())
+		edit(ctx, 4)
+		for range 4 {
+			_, err := s.Reconcile(ctx, siteRequest)
+			Expect(err).To(MatchError(ContainSubstring(`held by "another"`)))
+			s.now = s.now.Add(time.Second)
+			l.renewedAt.Store(s.now.UnixNano())
+			s.wire.settle(true)
+		}
+		Expect(minded(0)).To(Equal([]string{"10.0.0.0-10.0.0.7"}), "the other may have read the pool before the edit")
 	})
 
 	It("outlasts a faulty edit and a new leader", func(ctx context.Context) {

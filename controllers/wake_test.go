@@ -23,7 +23,7 @@ var _ = Describe("A report", func() {
 		agent.draw = agent.rated/2 - below
 		r := lease.Report{Bound: agent.draw, Draw: agent.draw, Floor: agent.rated / 100, Rated: agent.rated}
 		r.Curve = []lease.Point{{Watts: agent.rated / 100}, {Watts: agent.rated, THs: 1000}}
-		agent.holder.Stamp(s.now.Sub(epochStart), &r)
+		agent.holder.Stamp(s.age(), &r)
 		before := wakes
 		agent.report(r)
 		return wakes - before
@@ -44,7 +44,7 @@ var _ = Describe("A report", func() {
 		Expect(s.Update(ctx, root)).To(Succeed())
 		s.pass(ctx)
 		Expect(agent.leases).To(HaveLen(1))
-		agent.deliver(s.now.Sub(epochStart))
+		agent.deliver(s.age())
 		Expect(says(-10_000)).To(Equal(1), "a lower lease is in force, and not obeyed yet")
 		Expect(says(100)).To(Equal(1), "the devices follow")
 		Expect(says(300)).To(Equal(0), "the same lease is held")
@@ -57,9 +57,9 @@ var _ = Describe("A report", func() {
 			s.pass(ctx)
 		}
 		Expect(agent.leases).NotTo(BeEmpty())
-		agent.deliver(s.now.Sub(epochStart))
+		agent.deliver(s.age())
 		before := wakes
-		s.wire.say(agent, s.now.Sub(epochStart))
+		s.wire.say(agent, s.age())
 		Expect(wakes).To(Equal(before))
 	})
 })

@@ -151,6 +151,7 @@ type account struct {
 	run     lease.Run
 	met     time.Duration // when the run was first
 	told    uint64        // the newest assignment that was put up to leave
+	minds   []*device     // by that
 	heard   bool
 	at      time.Duration // when
 	report  lease.Report

@@ -37,6 +37,7 @@ type gpod struct {
 	opened  bool // its gate was opened
 	killing bool
 	gone    bool // its object is no more
+	goneAt  time.Duration
 	endless bool // it runs until it is stopped
 }
 
@@ -50,6 +51,7 @@ type node struct {
 	off     bool // and it has no power
 	beat    time.Duration
 	lostAt  time.Duration
+	backAt  time.Duration
 	deleted bool
 }
 
@@ -165,7 +167,7 @@ func (n *node) comeBack() {
 	}
 	h := n.h
 	h.logf("node %s is back", n.name)
-	n.lost, n.off, n.beat = false, false, h.now
+	n.lost, n.off, n.beat, n.backAt = false, false, h.now, h.now
 	n.ready(true)
 	for _, g := range h.kube.order {
 		if g.node == n {
@@ -194,7 +196,9 @@ func (k *kube) changed(of kind, ch change) {
 		return
 	}
 	if g := k.pods[string(pod.UID)]; g != nil {
-		g.gone = g.gone || ch.gone
+		if ch.gone && !g.gone {
+			g.gone, g.goneAt = true, k.h.now
+		}
 		k.look(g)
 	}
 }

@@ -1,10 +1,12 @@
 package chaos
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
@@ -48,7 +50,27 @@ const mostHandOvers = 6
 
 // handingOver tells whether pods came or went so lately that those that wait may still get theirs.
 func (c *checker) handingOver() bool {
-	return c.h.cfg.live && c.h.now-c.turned < handOverWithin
+	if !c.h.cfg.live {
+		return false
+	}
+	for _, g := range c.h.kube.order {
+		if g.gone && g.node != nil && c.h.now < max(g.goneAt, g.node.backAt)+provenIn && c.h.reserved(g.uid) {
+			return true
+		}
+	}
+	return c.h.now-c.turned < handOverWithin
+}
+
+// provenIn is how long a node must be heard to prove that a pod which vanished has ended.
+const provenIn = 110 * time.Second
+
+func (h *history) reserved(pod types.UID) bool {
+	for _, o := range h.store.objs[claims] {
+		if slices.ContainsFunc(claimOf(o).Status.Reservations, func(r powerv1.Reservation) bool { return r.UID == pod }) {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeEnd judges what a history has come to, some time after everything was mended.

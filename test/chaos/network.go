@@ -60,6 +60,7 @@ func (o *operator) attach(ctx context.Context, options link.Options) controllers
 // PutHello lets m leave next, and drops a lease that was waiting.
 func (s *stream) PutHello(m lease.Hello) {
 	s.hello, s.lease = &m, nil
+	s.o.h.check.reassigned(s.o, s.agent, &m)
 	if k := s.o.accounts[s.agent]; k != nil && k.epoch == m.Epoch {
 		k.told = m.Generation
 	}

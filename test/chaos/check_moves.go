@@ -1,0 +1,53 @@
+package chaos
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/lease"
+)
+
+// Addresses that move between agents (L9).
+
+// reassigned judges an assignment that is put up to leave: the agent is to let no machine go whose next agent this
+// leader does not hear, unless that one is never to come, or so young that the leader met it with the new split: for
+// all that it knows, a former leader told it.
+func (c *checker) reassigned(o *operator, key string, m *lease.Hello) {
+	k := o.accounts[key]
+	if k == nil || k.epoch != m.Epoch {
+		return
+	}
+	before, now := k.minds, c.h.expand(m.Assignment.Ranges)
+	k.minds = now
+	for _, d := range before {
+		if slices.Contains(now, d) {
+			continue
+		}
+		heir, comes := d.heir()
+		next := o.accounts[heir]
+		switch {
+		case heir == key, !comes:
+		case next == nil || !next.heard || c.h.now-next.at > unheardAfter+2*time.Second:
+			c.broke("L9", "%s has %s let %s go, and does not hear %s, which is to mind it", o.name, key, d.name, heir)
+		}
+	}
+}
+
+// heir is the agent that is to mind a machine by the newest split; false where that has no pod and the spec asks
+// for none.
+func (d *device) heir() (key string, comes bool) {
+	p := d.pool
+	o, ok := d.h.store.get(pools, inSpace(p.config.name)).(*powerv1.MinerPool)
+	if !ok || len(o.Status.Splits) == 0 {
+		return "", false
+	}
+	n := slices.Index(p.devices, d) / int(o.Status.Splits[len(o.Status.Splits)-1].DevicesPerAgent)
+	name := p.config.name + "-" + strconv.Itoa(n)
+	comes = p.wants(n) || n < len(p.slots) && p.slots[n] != nil
+	if pod := podOf(d.h.store.get(pods, inSpace(name))); pod != nil && d.h.wall().Sub(pod.CreationTimestamp.Time) < 20*time.Second {
+		comes = false
+	}
+	return namespace + "/" + name, comes
+}
