@@ -7,8 +7,6 @@ var agentMutants = []Mutant{
 		"	if err == nil {\n		return\n	}\n	a.cfg.Log", "	if err == nil {\n		r := m.last\n		r.At, r.State, r.HasWatts, r.Watts, r.Target, r.Mode = now+m.traits.Wake.Worst+m.traits.Trim.Worst+m.traits.Sleep.Worst, fit.Sleeping, true, m.traits.Residual, 0, \"\"\n		if setting.Kind == fit.Sleep {\n			m.saw(r)\n			m.device.Saw(r)\n		}\n		return\n	}\n	a.cfg.Log"},
 	{"any-failure-is-a-refusal", "L5", "internal/agent/orders.go",
 		"	if errors.Is(err, errLate) || miner.NotApplied(err) {\n		m.device", "	if err != nil {\n		m.device"},
-	{"a-refusal-is-unheard", "section 10", "internal/agent/orders.go",
-		"		m.device.Refused(now)\n", ""},
 	{"a-raise-leaves-late", "TTL", "internal/agent/orders.go",
 		"		if raises && until > 0 && a.cfg.Clock() >= until {", "		if raises && until > 0 && a.cfg.Clock() >= until+time.Hour {"},
 	{"a-raise-outlives-its-lease", "TTL", "internal/agent/orders.go",
