@@ -194,7 +194,7 @@ func (a *agent) connect(ctx context.Context) error {
 	if !ok || l.cut {
 		return context.Canceled
 	}
-	if !a.h.chance(min(4*a.h.cfg.slow, 0.1)) {
+	if !a.h.chance(min(10*a.h.cfg.slow, 0.2)) {
 		return nil
 	}
 	if err := a.wait(ctx, a.h.between(100*time.Millisecond, 6*time.Second), nil); err != nil {
