@@ -90,7 +90,8 @@ func textsOf(spans []span) []string {
 }
 
 // kept is what an agent goes on with though it is another's by the newest split: that one is not heard, so until
-// it is nobody would shed those machines. What leaves the pool altogether is let go at once.
+// it is nobody would shed those machines. What leaves the pool altogether is let go at once. The same addresses are
+// answered in the same way, whatever the order in which agents are looked at: another one would be told anew.
 func (l *links) kept(a *agentLink, wanted []span) (out []span) {
 	extra := subtract(a.holding.spans, slices.Clone(wanted))
 	if len(extra) == 0 {
@@ -102,6 +103,21 @@ func (l *links) kept(a *agentLink, wanted []span) (out []span) {
 	for _, s := range l.absent[a.pool] {
 		next := []span{s}
 		out = append(out, subtract(next, subtract(next, extra))...)
+	}
+	return joined(out)
+}
+
+// joined sorts spans and makes one of those that touch or overlap.
+func joined(spans []span) (out []span) {
+	slices.SortFunc(spans, func(a, b span) int { return a.first.Compare(b.first) })
+	for _, s := range spans {
+		last := len(out) - 1
+		switch {
+		case last < 0 || out[last].last.Less(s.first) && out[last].last.Next() != s.first:
+			out = append(out, s)
+		case out[last].last.Less(s.last):
+			out[last].last = s.last
+		}
 	}
 	return out
 }

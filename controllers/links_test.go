@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/power"
 )
 
 // wires are streams to agents that take what they are told when the test has them report.
@@ -18,16 +19,18 @@ type wires struct{ agents map[string]*wired }
 type wired struct {
 	report func(lease.Report)
 	told   lease.Hello
+	hellos int
+	leases int
 }
 
 func (w *wires) Open(_ context.Context, p peer, report func(lease.Report), _ func(error)) outbox {
 	w.agents[p.key] = &wired{report: report}
 	return w.agents[p.key]
 }
-func (a *wired) PutHello(m lease.Hello) { a.told = m }
-func (*wired) PutLease(lease.Lease)     {}
+func (a *wired) PutHello(m lease.Hello) { a.told, a.hellos = m, a.hellos+1 }
+func (a *wired) PutLease(lease.Lease)   { a.leases++ }
 
-// reshard is two agents of one pool, minded by one leader.
+// resharded is two agents of one pool, minded by one leader.
 type resharded struct {
 	*testing.T
 	now   time.Time
@@ -135,6 +138,39 @@ func TestAnAgentKeepsWhatAPodThatIsToComeWillMind(t *testing.T) {
 	s.split([]string{"10.0.0.4-10.0.0.7"}, nil)
 	s.passes("ai/p-0", "ai/p-1")
 	s.minds("ai/p-0", "10.0.0.4-10.0.0.7")
+}
+
+// TestWhatIsKeptIsToldOnce: however many are away, an agent that keeps what is theirs is told anew only where that
+// changes, and one that restarts gets its first lease.
+func TestWhatIsKeptIsToldOnce(t *testing.T) {
+	s := newResharded(t)
+	s.peers = append(s.peers, peer{key: "ai/p-2"}, peer{key: "ai/p-3"})
+	s.now = s.now.Add(2 * silent)
+	s.split([]string{"10.0.0.0-10.0.0.1"}, []string{"10.0.0.6-10.0.0.15"}, []string{"10.0.0.2", "10.0.0.4"}, []string{"10.0.0.3", "10.0.0.5"})
+	s.passes("ai/p-0")
+	a := s.wires.agents["ai/p-0"]
+	s.minds("ai/p-0", "10.0.0.0-10.0.0.7")
+	before := a.hellos
+	for range 5 {
+		s.passes("ai/p-0")
+	}
+	if a.hellos != before {
+		t.Errorf("told %d times more what it knew", a.hellos-before)
+	}
+	for run := lease.Run(2); run < 12; run++ {
+		a.leases = 0
+		for range 2 {
+			a.report(lease.Report{Epoch: 9, Run: run, Generation: a.told.Generation, AsOf: time.Second})
+		}
+		s.now = s.now.Add(time.Second)
+		s.links.view(s.now)
+		s.links.sync(context.Background(), s.peers)
+		s.links.confirm(s.now)
+		s.links.grant(s.now, []power.LeasePlan{{Agent: "ai/p-0", Watts: 100, TTL: time.Minute}})
+		if a.leases == 0 {
+			t.Errorf("no lease for run %d", run)
+		}
+	}
 }
 
 // TestAnAddressGoesAtOnceToWhoIsThere: nobody keeps anything where all are heard.
