@@ -63,7 +63,14 @@ type agentLink struct {
 	raisedBy lease.Watts
 	runAt    time.Time // when the current run was first met
 	run      lease.Run
-	refused  string // why the newest connection was not the agent's; empty once it reports
+	seen     decidedOn // by the newest view
+	refused  string    // why the newest connection was not the agent's; empty once it reports
+}
+
+// decidedOn is the report of an agent that a pass knows: a newer one may come while it decides.
+type decidedOn struct {
+	run  lease.Run
+	asOf time.Duration
 }
 
 // links are all agents of one leader. Reports arrive on streams; leases leave on them.
@@ -260,6 +267,7 @@ func (l *links) view(now time.Time) []agentView {
 		at, known := a.issuer.Heard()
 		r := a.issuer.Newest()
 		last, leased := a.issuer.Last()
+		a.seen = decidedOn{a.issuer.Run(), r.AsOf}
 		v := agentView{peer: a.peer, report: r, since: a.runAt, known: known, behind: a.behind() || !a.holding.whole && now.Sub(at) >= silent, refused: a.refused}
 		if why := a.issuer.Quarantined(); why != nil {
 			v.quarantine = why.Error()
@@ -336,11 +344,13 @@ func (a *agentLink) grant(now time.Time, p power.LeasePlan) (lowered, raised int
 		return 0, 0
 	}
 	before := max(last, a.issuer.Hold())
-	m, ok := a.issuer.Grant(now, watts, p.TTL, p.ShedWithin)
+	if a.issuer.Run() != a.seen.run {
+		return 0, 0 // what was decided is about the run before
+	}
+	m, ok := a.issuer.Grant(now, lease.Terms{Watts: watts, TTL: p.TTL, AsOf: a.seen.asOf, ShedWithin: p.ShedWithin, Shared: p.Shared})
 	if !ok {
 		return 0, 0
 	}
-	m.Shared = p.Shared
 	a.orders.PutLease(m)
 	switch {
 	case !leased || watts > last:

@@ -353,7 +353,7 @@ func (o *operator) report() lease.Report {
 func (o *operator) grant(watts lease.Watts, ttl, shedWithin time.Duration) {
 	o.t.Helper()
 	o.mu.Lock()
-	l, ok := o.issuer.Grant(time.Now(), watts, ttl, shedWithin)
+	l, ok := o.issuer.Grant(time.Now(), lease.Terms{Watts: watts, TTL: ttl, AsOf: o.issuer.Newest().AsOf, ShedWithin: shedWithin})
 	l.Shared = o.shared
 	o.mu.Unlock()
 	if !ok {

@@ -24,9 +24,13 @@ type Issuer struct {
 	seq  uint64
 	sent []sent // leases of this run that may yet be, or are, in force
 
-	// carried caps a fresh run's unknown devices: what the run before it was counted at (L3).
-	carried Watts
-	capped  bool
+	// carried caps a fresh run's unknown devices: what the run before it was counted at (L3), and the rated watts
+	// of the devices that this was about.
+	carried, carriedRated Watts
+	capped                bool
+	// lets says that the run let devices go, and has yet to get a lease that is not shared with them. They are
+	// its own to keep under its lease, and a run that follows knows nothing of them (L1).
+	lets bool
 
 	quarantine error     // why this run's reports do not count
 	sane       time.Time // since when it has talked sense in quarantine
@@ -53,6 +57,7 @@ func (i *Issuer) Assign(a Assignment, same func(a, b Assignment) bool) bool {
 		return false
 	}
 	i.capped = false // what it minds next was not counted before
+	i.lets = i.generation > 0
 	i.generation++
 	return true
 }
@@ -97,7 +102,7 @@ func (i *Issuer) take(now time.Time, r Report) {
 	i.report, i.heard = r, true
 	i.forget(r.Seq)
 	// A run that has not looked at its machines yet bounds nothing.
-	if i.capped && r.Generation == i.generation && r.Bound <= i.carried {
+	if i.capped && r.Generation == i.generation && r.Bound <= i.most() {
 		i.capped = false
 	}
 }
@@ -105,13 +110,30 @@ func (i *Issuer) take(now time.Time, r Report) {
 // startRun forgets the leases of a run that is no more and keeps what it was counted at as a cap.
 func (i *Issuer) startRun(now time.Time, run Run) {
 	if i.heard {
-		// One that had yet to take up its newest assignment was not counted at what the next will mind.
-		i.carried, i.capped = i.Hold(), i.capped || i.Settled()
+		i.carry()
 	}
 	i.run, i.runSeen, i.confirmed, i.heard = run, now, false, false
 	i.seq, i.sent, i.report = 0, nil, Report{}
 	i.quarantine, i.sane, i.backwards = nil, time.Time{}, 0
 }
+
+// carry notes what the run that is no more was counted at. One that had yet to take up its newest assignment was
+// not counted at what the next will mind; what it was capped by itself stands.
+func (i *Issuer) carry() {
+	hold := i.Hold()
+	if i.capped {
+		hold = max(hold, i.carried)
+	}
+	if i.Settled() {
+		i.carriedRated = i.report.Rated
+	}
+	i.carried, i.capped = hold, (i.capped || i.Settled()) && !i.lets
+	i.lets = false
+}
+
+// most is the most that a capped run is counted at for want of knowledge: devices that the run before it had
+// not found were not counted then.
+func (i *Issuer) most() Watts { return i.carried + max(0, i.report.Rated-i.carriedRated) }
 
 // newer keeps reordered reports of one run out: the agent's clock and seq never go back.
 func (i *Issuer) newer(r Report) bool {
@@ -145,18 +167,21 @@ func (i *Issuer) Unconfirmed() (time.Time, bool) {
 // Grant makes the next lease and enters it into the ledger before it can leave (L2). It answers false
 // where no lease may be sent: the run has not reported under this epoch, is not confirmed, or has yet to
 // take up its first assignment: what it has not looked for can't be counted under a lease.
-func (i *Issuer) Grant(now time.Time, watts Watts, ttl, shedWithin time.Duration) (Lease, bool) {
-	if watts < 0 || ttl <= 0 || !i.may(watts) {
+func (i *Issuer) Grant(now time.Time, t Terms) (Lease, bool) {
+	if t.Watts < 0 || t.TTL <= 0 || !i.may(t.Watts) {
 		return Lease{}, false
 	}
-	if watts > i.carried {
+	if t.Watts > i.carried {
 		i.capped = false // what it may draw from now on is more than was counted before
 	}
+	if !t.Shared && i.Settled() {
+		i.lets = false
+	}
 	i.seq++
-	i.sent = append(i.sent, sent{seq: i.seq, watts: watts, at: now, ttl: ttl, asOf: i.report.AsOf})
+	i.sent = append(i.sent, sent{seq: i.seq, watts: t.Watts, at: now, ttl: t.TTL, asOf: t.AsOf})
 	return Lease{
 		Epoch: i.epoch, Run: i.run, Seq: i.seq,
-		Watts: watts, TTL: ttl, AsOf: i.report.AsOf, ShedWithin: shedWithin,
+		Watts: t.Watts, TTL: t.TTL, AsOf: t.AsOf, ShedWithin: t.ShedWithin, Shared: t.Shared,
 	}, true
 }
 
@@ -177,7 +202,7 @@ func (i *Issuer) Hold() Watts {
 	}
 	hold := i.report.Bound
 	if i.capped {
-		hold = min(hold, max(i.carried, i.report.Draw))
+		hold = min(hold, max(i.most(), i.report.Draw))
 	}
 	if i.quarantine != nil {
 		hold = max(hold, i.report.Rated)

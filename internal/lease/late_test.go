@@ -40,7 +40,7 @@ func TestALeaseThatCameTooLateIsNoneToKeep(t *testing.T) {
 	i, h := pair(t)
 	report(t, i, h, lease.Grace-1, 500)
 	i.Confirm(start.Add(lease.Grace))
-	if _, ok := i.Grant(start.Add(lease.Grace), 400, time.Minute, 0); !ok {
+	if _, ok := i.Grant(start.Add(lease.Grace), lease.Terms{Watts: 400, TTL: time.Minute, AsOf: i.Newest().AsOf}); !ok {
 		t.Fatal("not granted")
 	}
 	if w, leased := i.Last(); !leased || w != 400 {

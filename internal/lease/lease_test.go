@@ -29,7 +29,7 @@ func pair(t *testing.T) (*lease.Issuer, *lease.Holder) {
 func report(t *testing.T, i *lease.Issuer, h *lease.Holder, now time.Duration, bound lease.Watts) {
 	t.Helper()
 	for range 2 {
-		r := lease.Report{Bound: bound}
+		r := lease.Report{Bound: bound, Rated: 2000}
 		h.Stamp(now, &r)
 		hello, err := i.Report(start.Add(now), r)
 		if err != nil {
@@ -134,7 +134,10 @@ func TestALeaseEndsByTheAgentsOwnClock(t *testing.T) {
 
 func TestNoLeaseBeforeItMayLeave(t *testing.T) {
 	i, h := lease.NewIssuer(10), lease.NewHolder(7)
-	grant := func() bool { _, ok := i.Grant(start, 100, time.Minute, 0); return ok }
+	grant := func() bool {
+		_, ok := i.Grant(start, lease.Terms{Watts: 100, TTL: time.Minute, AsOf: i.Newest().AsOf})
+		return ok
+	}
 	if grant() {
 		t.Fatal("granted to an agent never met")
 	}
@@ -170,7 +173,7 @@ func TestHoldCountsEveryLeaseThatMayBeInForce(t *testing.T) {
 	i, h := pair(t)
 	var sent []lease.Lease
 	for _, w := range []lease.Watts{300, 900, 200} {
-		m, ok := i.Grant(start, w, time.Minute, 0)
+		m, ok := i.Grant(start, lease.Terms{Watts: w, TTL: time.Minute, AsOf: i.Newest().AsOf})
 		if !ok {
 			t.Fatal("not granted")
 		}
@@ -194,7 +197,7 @@ func TestHoldCountsEveryLeaseThatMayBeInForce(t *testing.T) {
 // TestARestartFreesNothing is for L3.
 func TestARestartFreesNothing(t *testing.T) {
 	i, _ := pair(t)
-	if _, ok := i.Grant(start, 800, time.Minute, 0); !ok {
+	if _, ok := i.Grant(start, lease.Terms{Watts: 800, TTL: time.Minute, AsOf: i.Newest().AsOf}); !ok {
 		t.Fatal("not granted")
 	}
 	fresh := lease.NewHolder(8)
@@ -261,7 +264,7 @@ func (w *world) act(t *rapid.T) {
 	i := w.issuers[rapid.IntRange(0, len(w.issuers)-1).Draw(t, "leader")]
 	switch rapid.IntRange(0, 11).Draw(t, "act") {
 	case 0, 1, 2:
-		if m, ok := i.Grant(start.Add(w.now), lease.Watts(rapid.IntRange(0, 9).Draw(t, "watts")*100), 20*time.Second, 0); ok {
+		if m, ok := i.Grant(start.Add(w.now), lease.Terms{Watts: lease.Watts(rapid.IntRange(0, 9).Draw(t, "watts") * 100), TTL: 20 * time.Second, AsOf: i.Newest().AsOf}); ok {
 			w.down = append(w.down, m)
 		}
 	case 3, 4, 5:

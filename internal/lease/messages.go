@@ -42,6 +42,17 @@ type Assignment struct {
 	PriorSettings map[string]string
 }
 
+// Terms are what a leader decides of a lease.
+type Terms struct {
+	Watts Watts
+	TTL   time.Duration
+	// AsOf is that of the report which was decided on: a newer one may have come since, and say more than was
+	// weighed.
+	AsOf       time.Duration
+	ShedWithin time.Duration
+	Shared     bool
+}
+
 // Lease permits one run of an agent to draw up to Watts until TTL after AsOf.
 type Lease struct {
 	Epoch Epoch

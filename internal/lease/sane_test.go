@@ -48,7 +48,7 @@ func TestAnAgentThatTalksNonsenseIsQuarantined(t *testing.T) {
 		}
 	}
 	say(time.Second, 400, 300)
-	if _, ok := i.Grant(start, 400, time.Minute, 0); !ok || i.Hold() != 400 {
+	if _, ok := i.Grant(start, lease.Terms{Watts: 400, TTL: time.Minute, AsOf: i.Newest().AsOf}); !ok || i.Hold() != 400 {
 		t.Fatalf("hold %d", i.Hold())
 	}
 	say(2*time.Second, 400, 2001)
@@ -58,7 +58,7 @@ func TestAnAgentThatTalksNonsenseIsQuarantined(t *testing.T) {
 	if _, heard := i.Heard(); heard {
 		t.Error("it counts as heard")
 	}
-	if _, ok := i.Grant(start, 100, time.Minute, 0); ok {
+	if _, ok := i.Grant(start, lease.Terms{Watts: 100, TTL: time.Minute, AsOf: i.Newest().AsOf}); ok {
 		t.Error("it was given a lease")
 	}
 	// Sense again: not at once, not with a relapse, but after a while.
@@ -73,7 +73,7 @@ func TestAnAgentThatTalksNonsenseIsQuarantined(t *testing.T) {
 	if i.Quarantined() != nil || i.Hold() != 400 {
 		t.Fatalf("hold %d, %v: want the lease it may act on", i.Hold(), i.Quarantined())
 	}
-	if _, ok := i.Grant(start, 100, time.Minute, 0); !ok {
+	if _, ok := i.Grant(start, lease.Terms{Watts: 100, TTL: time.Minute, AsOf: i.Newest().AsOf}); !ok {
 		t.Error("no lease after its parole")
 	}
 	say(151*time.Second, -1, 100)

@@ -158,6 +158,7 @@ type account struct {
 	sent    []lease.Lease
 	carried lease.Watts
 	capped  bool
+	rated   lease.Watts // of the machines that carried is about
 	// nonsense: its reports do not count until it has talked sense for a while, since sane.
 	nonsense bool
 	sane     time.Duration
@@ -195,7 +196,14 @@ func (k *account) take(now time.Duration, r *lease.Report) {
 	}
 	if r.Run != k.run {
 		if k.heard {
-			k.carried, k.capped = k.hold(), true
+			before := k.carried
+			k.carried = k.hold()
+			if k.capped {
+				k.carried = max(k.carried, before) // it is no proof of less that a run has died young
+			}
+			if k.report.Generation == k.told {
+				k.capped, k.rated = true, k.report.Rated
+			}
 		}
 		k.run, k.met, k.heard, k.sent, k.report, k.nonsense = r.Run, now, false, nil, lease.Report{}, false
 	}
@@ -206,6 +214,9 @@ func (k *account) take(now time.Duration, r *lease.Report) {
 		return
 	}
 	k.heard, k.at, k.report = true, now, *r
+	if r.Generation == k.told && r.Bound <= k.carried+max(0, r.Rated-k.rated) {
+		k.capped = false
+	}
 	kept := k.sent[:0]
 	for i := range k.sent {
 		if k.sent[i].Seq >= r.Seq {

@@ -62,6 +62,7 @@ func (s *stream) PutHello(m lease.Hello) {
 	s.hello, s.lease = &m, nil
 	s.o.h.check.reassigned(s.o, s.agent, &m)
 	if k := s.o.accounts[s.agent]; k != nil && k.epoch == m.Epoch {
+		k.capped = k.capped && m.Generation == k.told // it is to mind what was not counted
 		k.told = m.Generation
 	}
 	s.flush()

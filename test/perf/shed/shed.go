@@ -223,7 +223,7 @@ const ttl = 2 * time.Minute
 func (r *rig) lease(watts lease.Watts, within time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m, ok := r.issuer.Grant(stats.Now(), watts, ttl, within)
+	m, ok := r.issuer.Grant(stats.Now(), lease.Terms{Watts: watts, TTL: ttl, AsOf: r.issuer.Newest().AsOf, ShedWithin: within})
 	if ok {
 		r.orders.PutLease(m)
 	}
