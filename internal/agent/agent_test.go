@@ -85,7 +85,7 @@ func TestARestartShedsNobody(t *testing.T) {
 		if w := r.written(); len(w) != 0 {
 			t.Fatalf("wrote %v under a lease that covers what they draw", w)
 		}
-		for _, seen := range o.seen {
+		for _, seen := range o.heard() {
 			if len(seen.Troubles) > 0 {
 				t.Fatalf("reported %v of machines that had only just been found", seen.Troubles)
 			}
@@ -121,7 +121,7 @@ func TestANewLeadersAssignmentIsLookedFor(t *testing.T) {
 		o.issuer.Assign(addresses(4), func(lease.Assignment, lease.Assignment) bool { return false })
 		o.mu.Unlock()
 		time.Sleep(sweepMost)
-		for _, seen := range o.seen {
+		for _, seen := range o.heard() {
 			if seen.Epoch == 8 && seen.Generation != 0 {
 				t.Fatalf("says after %s that it has taken up assignment %d with two addresses that nobody asked", seen.AsOf, seen.Generation)
 			}
@@ -211,7 +211,7 @@ func TestExpiryShedsToTheFloorOnce(t *testing.T) {
 		if w := r.written()[before:]; len(w) == 0 || w[0].addr != r.at(0).addr {
 			t.Fatalf("did not re-assert its own command: %v", w)
 		}
-		if got := r.at(0).to; got != fakeResidual {
+		if got := r.at(0).state().to; got != fakeResidual {
 			t.Fatalf("heads for %d W", got)
 		}
 	})

@@ -23,12 +23,17 @@ const (
 	applyLeast = 3 * time.Second
 	applyMost  = 12 * time.Second
 
+	// leaveWithin is how soon an order to hash has to leave: what it may do counts from when it was chosen, and
+	// the process may be paused in between.
+	leaveWithin = time.Second
+
 	// wakesPerSecond bounds the inrush of one agent's machines.
 	wakesPerSecond = 10
 )
 
-// errLate: the lease that allowed a raise was over before the raise left.
-var errLate = errors.New("the lease was over before the order left")
+// errLate: the lease that allowed a raise was over before the raise left, or what it does would no longer be
+// counted for long enough.
+var errLate = errors.New("it was too late for the order to leave")
 
 // wakePace lets at most wakesPerSecond wakes start in any second.
 type wakePace struct {
@@ -193,15 +198,13 @@ func (a *Agent) apply(ctx context.Context, now time.Duration, s *slot, setting f
 	m.write(now, setting)
 	m.floored = true
 	s.looked = now
-	limit := applyLimit(m.traits, setting)
+	limit, latest := applyLimit(m.traits, setting), now+leaveWithin
 	if raises && until > 0 {
-		limit = min(limit, until-now)
+		limit, latest = min(limit, until-now), min(latest, until)
 	}
 	o := a.begin(ctx, now, s, applying, limit, func(ctx context.Context) func(time.Duration) {
-		var err error
-		if raises && until > 0 && a.cfg.Clock() >= until {
-			err = errLate
-		} else {
+		err := errLate
+		if setting.Kind == fit.Sleep || a.cfg.Clock() < latest {
 			err = driver.Apply(ctx, settingOf(setting))
 		}
 		return func(now time.Duration) { a.applied(now, s, m, before, setting, err) }

@@ -76,7 +76,7 @@ func TestRebootedHotIsPutBack(t *testing.T) {
 		o.grant(limit, 30*time.Minute, 5*time.Second)
 		time.Sleep(time.Minute)
 		for _, f := range r.fakes {
-			if f.asleep {
+			if f.state().asleep {
 				f.rebootHot()
 			}
 		}
@@ -100,7 +100,7 @@ func TestAHangingMachineHoldsUpNobody(t *testing.T) {
 		if got := o.report(); got.Counts.Unreachable != 1 || got.Counts.Hashing != count-1 {
 			t.Fatalf("counts %+v, want one unreachable", got.Counts)
 		}
-		if got, least := r.at(5).reads, 10; got < least {
+		if got, least := r.at(5).state().reads, 10; got < least {
 			t.Fatalf("read a good machine %d times in a minute, want %d", got, least)
 		}
 		second.become(hung)
@@ -134,8 +134,8 @@ func TestSlowMachinesAreAllPolled(t *testing.T) {
 		stage(t, r, addresses(count))
 		time.Sleep(time.Minute)
 		for _, f := range r.fakes {
-			if f.reads < 7 {
-				t.Fatalf("read %s %d times in a minute", f.addr, f.reads)
+			if reads := f.state().reads; reads < 7 {
+				t.Fatalf("read %s %d times in a minute", f.addr, reads)
 			}
 		}
 	})
@@ -297,7 +297,8 @@ func TestAnAddressIsLetGoWithItsWatts(t *testing.T) {
 		o.shared = false
 		o.grant(fakeWatts+200, 10*time.Minute, 0)
 		time.Sleep(2 * time.Minute)
-		if got := resting.watts(); got < fakeWatts*9/10 {
+		is := resting.state()
+		if got := is.watts(); got < fakeWatts*9/10 {
 			t.Fatalf("draws %d W under a lease of its own", got)
 		}
 	})

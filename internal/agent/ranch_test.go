@@ -155,6 +155,13 @@ func (f *fake) rebootHot() {
 	f.head(fakeWatts)
 }
 
+// state is a copy of the machine as it is; its ranch stands still meanwhile.
+func (f *fake) state() fake {
+	f.ranch.mu.Lock()
+	defer f.ranch.mu.Unlock()
+	return *f
+}
+
 func (f *fake) is() persona {
 	f.ranch.mu.Lock()
 	defer f.ranch.mu.Unlock()
@@ -347,6 +354,13 @@ func (o *operator) report() lease.Report {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.last
+}
+
+// heard are the reports so far.
+func (o *operator) heard() []lease.Report {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]lease.Report(nil), o.seen...)
 }
 
 // grant sends a lease.
