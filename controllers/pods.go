@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -42,9 +41,10 @@ func ended(pod *corev1.Pod) bool {
 	return true
 }
 
-// graceOf is how long a pod may take to end once it is told to.
+// graceOf is how long a pod may take to end once it is told to, by its spec or by who deleted it.
 func graceOf(pod *corev1.Pod) time.Duration {
-	return time.Duration(powerv1.Or(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)) * time.Second
+	own := powerv1.Or(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
+	return time.Duration(max(own, powerv1.Or(pod.DeletionGracePeriodSeconds, 0))) * time.Second
 }
 
 // rejected tells whether a kubelet refused the pod before any container of it began.
@@ -145,10 +145,4 @@ func (g *gonePods) confirm(uid types.UID) {
 	p := g.pods[uid]
 	p.ended = true
 	g.pods[uid] = p
-}
-
-// ordinal is the number at the end of a StatefulSet pod's name.
-func ordinal(pod *corev1.Pod) (int, bool) {
-	n, err := strconv.Atoi(pod.Labels["apps.kubernetes.io/pod-index"])
-	return n, err == nil
 }

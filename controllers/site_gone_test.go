@@ -3,6 +3,9 @@ package controllers
 import (
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TestWhatHeartbeatsProve: pods are deleted at 0 s on a node that was there until then.
@@ -49,5 +52,22 @@ func TestWhatHeartbeatsProve(t *testing.T) {
 				t.Errorf("proven by the beat at %d s, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+func TestGraceOf(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec, deletion *int64
+		want           time.Duration
+	}{
+		"by default":                {nil, nil, 30 * time.Second},
+		"its own":                   {new(int64(600)), nil, 600 * time.Second},
+		"deleted by force":          {new(int64(600)), new(int64(0)), 600 * time.Second},
+		"deleted with a longer one": {nil, new(int64(900)), 900 * time.Second},
+	} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionGracePeriodSeconds: c.deletion}, Spec: corev1.PodSpec{TerminationGracePeriodSeconds: c.spec}}
+		if got := graceOf(pod); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }

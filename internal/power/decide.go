@@ -49,77 +49,63 @@ func (l *ledger) holds(p *Pod) bool {
 // evictSlack is how much longer than its grace an eviction may take to be seen done.
 const evictSlack = 10 * time.Second
 
-// evict names interruptible pods to evict where firm load alone is over the limit in force, or over one
-// that comes before they could have ended, lowest priority first and youngest first, until it would not be.
+// evict names interruptible pods to evict where firm load alone is over the limit in force, or over one that comes
+// before they could have ended, lowest priority first and youngest first, until it would not be. What comes later is
+// left to those of lower rank that can still end in time.
 func (l *ledger) evict() []Eviction {
-	short := l.shorts()
-	if short == nil {
-		return nil
-	}
 	var out []Eviction
+	shorts, spared := map[time.Duration][]Watts{}, make([]Watts, len(l.b))
 	for _, i := range slices.Backward(ranked(l.s)) {
-		if w := &l.s.Workloads[i]; w.Interruptible {
-			out = append(out, l.evictFrom(w, short)...)
+		w := &l.s.Workloads[i]
+		if !w.Interruptible {
+			continue
+		}
+		for _, pod := range slices.Backward(sorted(admitted(w))) {
+			notice, at := pod.Grace+evictSlack, l.where(pod)
+			if shorts[notice] == nil {
+				shorts[notice] = l.shorts(notice)
+			}
+			short := shorts[notice]
+			if n := slices.IndexFunc(at, func(b int) bool { return short[b] > spared[b] }); n >= 0 {
+				b := at[n]
+				out = append(out, Eviction{Workload: w.Key, Pod: pod.Name, UID: pod.UID, Budget: l.b[b].Name, Short: short[b] - spared[b]})
+			}
+			add(spared, at, pod.Watts)
 		}
 	}
 	return out
 }
 
-// shorts is what each budget that may evict is short of; nil where none is.
-func (l *ledger) shorts() []Watts {
+// shorts is what each budget that may evict is short of within a time.
+func (l *ledger) shorts(within time.Duration) []Watts {
 	short := make([]Watts, len(l.b))
-	found, by := false, l.s.Now.Add(noticeOf(l.s, Admitted))
 	for i := range short {
 		if l.b[i].Evict {
-			limit, _ := l.least(i, l.s.Now, by)
+			limit, _ := l.least(i, l.s.Now, l.s.Now.Add(within))
 			short[i] = l.short(i, limit)
-			found = found || short[i] > 0
 		}
-	}
-	if !found {
-		return nil
 	}
 	return short
 }
 
-// evictFrom names pods of one workload that draw where watts are short, and takes them out of short.
-func (l *ledger) evictFrom(w *Workload, short []Watts) []Eviction {
-	var out []Eviction
+func admitted(w *Workload) []*Pod {
 	pods := make([]*Pod, 0, len(w.Pods))
 	for i := range w.Pods {
 		if w.Pods[i].Phase == Admitted {
 			pods = append(pods, &w.Pods[i])
 		}
 	}
-	for _, pod := range slices.Backward(sorted(pods)) {
-		at := l.where(pod)
-		n := slices.IndexFunc(at, func(b int) bool { return short[b] > 0 })
-		if n < 0 {
-			continue
-		}
-		b := at[n]
-		out = append(out, Eviction{Workload: w.Key, Pod: pod.Name, UID: pod.UID, Budget: l.b[b].Name, Short: short[b]})
-		add(short, at, -pod.Watts)
-	}
-	return out
+	return pods
 }
 
 // leastRun is how long what may be evicted runs at least, by all that is known when it is let in.
 const leastRun = time.Minute
 
-// noticeOf is how long before a limit falls evictions for it are due, for pods in the phases given.
-func noticeOf(s *Site, phases ...Phase) time.Duration {
+// noticeOf is how long before a limit falls evictions of a workload's pods for it are due.
+func noticeOf(w *Workload) time.Duration {
 	longest := time.Duration(0)
-	for i := range s.Workloads {
-		w := &s.Workloads[i]
-		if !w.Interruptible {
-			continue
-		}
-		for n := range w.Pods {
-			if slices.Contains(phases, w.Pods[n].Phase) {
-				longest = max(longest, w.Pods[n].Grace)
-			}
-		}
+	for n := range w.Pods {
+		longest = max(longest, w.Pods[n].Grace)
 	}
 	return longest + evictSlack
 }
@@ -160,7 +146,7 @@ func (l *ledger) report() []BudgetPlan {
 
 // next is the first instant at which the passing of time alone changes the plan.
 func (l *ledger) next() (first time.Time) {
-	now, notice := l.s.Now, noticeOf(l.s, Admitted)
+	now := l.s.Now
 	at := func(times ...time.Time) {
 		for _, t := range times {
 			if t.After(now) && (first.IsZero() || t.Before(first)) {
@@ -168,10 +154,19 @@ func (l *ledger) next() (first time.Time) {
 			}
 		}
 	}
+	notices := map[time.Duration]bool{}
+	for i := range l.s.Workloads {
+		if w := &l.s.Workloads[i]; w.Interruptible {
+			notices[noticeOf(w)] = true
+		}
+	}
 	for i := range l.b {
 		for c := range l.b[i].Cuts {
 			cut := &l.b[i].Cuts[c]
-			at(cut.Start.Add(-horizon), cut.Start.Add(-notice), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
+			for notice := range notices {
+				at(cut.Start.Add(-notice))
+			}
+			at(cut.Start.Add(-horizon), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
 		}
 		at(l.quietFrom(i))
 	}

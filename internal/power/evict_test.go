@@ -31,6 +31,14 @@ func TestEvictions(t *testing.T) {
 			s.Budgets[0].Cuts = []power.Cut{{Start: in(41 * time.Second), End: in(time.Hour), Limit: 650}}
 			s.Workloads[2].Pods[0].Grace = 30 * time.Second
 		}},
+		"nobody while a lower one still can in time": {limit: 700, edit: func(s *power.Site) {
+			s.Budgets[0].Cuts = []power.Cut{{Start: in(3 * time.Hour), End: in(4 * time.Hour), Limit: 650}}
+			s.Workloads[1].Pods[0].Grace, s.Workloads[1].Pods[1].Grace = 20*time.Hour, 20*time.Hour
+		}},
+		"those that take long where the others are not enough": {limit: 700, edit: func(s *power.Site) {
+			s.Budgets[0].Cuts = []power.Cut{{Start: in(3 * time.Hour), End: in(4 * time.Hour), Limit: 450}}
+			s.Workloads[1].Pods[0].Grace, s.Workloads[1].Pods[1].Grace = 20*time.Hour, 20*time.Hour
+		}, want: []string{"mid-1", "mid-0"}},
 		"for one in force":          {limit: 700, edit: func(s *power.Site) { s.Budgets[0].Cuts = []power.Cut{{Start: now, End: in(time.Hour), Limit: 650}} }, want: []string{"low-0"}},
 		"not while mining can shed": {limit: 700, edit: func(s *power.Site) { mine(s, "site", 300, 300) }},
 		"not to keep floorWatts":    {limit: 700, edit: func(s *power.Site) { p, _ := mine(s, "site", 300, 300); p.Floor = 200 }},

@@ -25,9 +25,9 @@ type ledger struct {
 
 	settle []time.Duration // slowest shed of the subtree
 	// planned is the least limit until the slowest shed would be done (L1); low the least within the
-	// horizon, and lowBy the cut that sets it; soon and soonBy until what may be evicted would be again.
-	planned, low, soon []Watts
-	lowBy, soonBy      []int
+	// horizon, and lowBy the cut that sets it.
+	planned, low []Watts
+	lowBy        []int
 
 	// Sums over each subtree. unfoundNow leaves out pools still in their grace (L4, liveness a).
 	base, unfound, unfoundNow, held, leased, res []Watts
@@ -80,12 +80,12 @@ func newLedger(s *Site) *ledger {
 	n := len(s.Budgets)
 	l := &ledger{
 		tree: newTree(s.Budgets), s: s,
-		settle: make([]time.Duration, n), lowBy: make([]int, n), soonBy: make([]int, n),
+		settle: make([]time.Duration, n), lowBy: make([]int, n),
 		newest: make([]time.Time, n), falls: make([]time.Time, n), agents: make([]agent, len(s.Agents)), members: make([][]int, len(s.Pools)),
 		tops: map[int][]Watts{}, gains: map[rank][]Watts{}, said: make([]verdict, n), heard: make([]verdict, n), ended: map[*Pod]*yield{},
 	}
 	parts := []*[]Watts{
-		&l.planned, &l.low, &l.soon, &l.base, &l.unfound, &l.unfoundNow, &l.held, &l.leased, &l.res,
+		&l.planned, &l.low, &l.base, &l.unfound, &l.unfoundNow, &l.held, &l.leased, &l.res,
 		&l.stays, &l.silent, &l.fixed, &l.demand, &l.kept, &l.yielding, &l.counted, &l.alone, &l.free, &l.room,
 	}
 	sums := make([]Watts, len(parts)*n)
@@ -185,7 +185,6 @@ func top(a *Agent) Watts {
 }
 
 func (l *ledger) limits() {
-	evictedBy := noticeOf(l.s, Gated, Reserved, Admitted) + leastRun
 	for i := range l.b {
 		if l.settle[i] == 0 {
 			l.settle[i] = leastSettle
@@ -193,7 +192,6 @@ func (l *ledger) limits() {
 		now := l.s.Now
 		l.planned[i], _ = l.least(i, now, now.Add(l.settle[i]+shedSlack+leadIn))
 		l.low[i], l.lowBy[i] = l.least(i, now, now.Add(horizon))
-		l.soon[i], l.soonBy[i] = l.least(i, now, now.Add(max(l.settle[i]+shedSlack+leadIn, evictedBy)))
 	}
 }
 

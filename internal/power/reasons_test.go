@@ -68,6 +68,16 @@ func TestReasons(t *testing.T) {
 			},
 			said{power.CurtailmentAhead, "pod llm-0 needs 60 kW on site, and in curtailment evening (limit 50 kW less margin) only 50 kW would be left for it"},
 		},
+		"whatever others need that wait": {
+			func(s *power.Site, w *power.Workload) {
+				far := cut
+				far.Start = in(6 * time.Hour)
+				s.Budgets[0].Cuts, s.Budgets[0].Evict, w.Interruptible = []power.Cut{far}, true, true
+				other := work(s, "never", power.Gated, 1, 900_000_000)
+				other.Interruptible, other.Pods[0].Grace = true, 20*time.Hour
+			},
+			said{power.AllReserved, "1 pods have their watts"},
+		},
 		"not one a second later": {
 			func(s *power.Site, w *power.Workload) {
 				near := cut

@@ -2,6 +2,7 @@ package power
 
 import (
 	"fmt"
+	"time"
 )
 
 // verdict on one group of pods at one budget, worst first.
@@ -203,9 +204,15 @@ func (l *ledger) says(i int, need, gain, own Watts) verdict {
 type rank struct {
 	priority      int
 	interruptible bool
+	notice        time.Duration
 }
 
-func rankOf(w *Workload) rank { return rank{w.Priority, w.Interruptible} }
+func rankOf(w *Workload) rank {
+	if !w.Interruptible {
+		return rank{priority: w.Priority}
+	}
+	return rank{w.Priority, true, noticeOf(w)}
+}
 
 // question is a need of workloads of one rank.
 type question struct {
@@ -217,7 +224,7 @@ type question struct {
 // evicted need not fit curtailments far ahead.
 func (l *ledger) ahead(w *Workload, i int) (least Watts, by int) {
 	if w.Interruptible && l.b[i].Evict {
-		return l.soon[i], l.soonBy[i]
+		return l.least(i, l.s.Now, l.s.Now.Add(max(l.settle[i]+shedSlack+leadIn, noticeOf(w)+leastRun)))
 	}
 	return l.low[i], l.lowBy[i]
 }
