@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,14 +70,22 @@ func (s *snapshot) peersOf(priors map[string]map[string]string) (expected map[st
 }
 
 // agentPods finds the pods of slots. One whose slot is gone is a peer all the same: it lets its devices
-// go, and is remembered until it is gone too.
+// go, and is remembered until it is gone too. One that was met stays its slot's until its object is gone, whatever
+// becomes of its labels and of the StatefulSet that made it: it commands what it was told (L9).
 func (s *snapshot) agentPods(byPool map[types.NamespacedName]slotsOf) map[string]*corev1.Pod {
-	pods := map[string]*corev1.Pod{}
+	met, pods := map[types.UID]types.NamespacedName{}, map[string]*corev1.Pod{}
+	for i := range s.agents {
+		met[s.agents[i].podUID] = s.agents[i].pool
+	}
+	delete(met, "")
 	for _, pod := range s.pods {
-		key := types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
+		key, known := met[pod.UID]
+		if !known {
+			key = types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
+		}
 		of, ok := byPool[key]
-		n, numbered := ordinal(pod)
-		if !ok || !numbered || !s.isAgent(pod, of.pool) {
+		n, numbered := slotIn(pod, key.Name)
+		if !ok || !numbered || !known && !s.isAgent(pod, of.pool) {
 			continue
 		}
 		if n >= len(of.shards) {
@@ -89,11 +98,30 @@ func (s *snapshot) agentPods(byPool map[types.NamespacedName]slotsOf) map[string
 	return pods
 }
 
-// isAgent tells whether a pod is one of the pool's agents. Labels alone prove nothing: anybody may set
-// them on a pod of their own.
+// slotIn is the slot of a pool that a pod has by its name, which is that of the pool's StatefulSet and a number.
+func slotIn(pod *corev1.Pod, pool string) (int, bool) {
+	number, ok := strings.CutPrefix(pod.Name, pool+"-")
+	n, err := strconv.Atoi(number)
+	return n, ok && err == nil && strconv.Itoa(n) == number && n >= 0
+}
+
+// isAgent tells whether a pod is one of the pool's agents. Labels alone prove nothing: anybody may set them on a pod
+// of their own. The StatefulSet that made it tells. Where that is gone, what it made lives on for a while, or, deleted
+// with --cascade=orphan, for good and with no owner: there the finalizer that its template sets tells, since an agent
+// taken for nobody would command with its successor (L9). Whoever may make pods in the pool's namespace can make one that
+// looks like it, and gains nothing: it is told nothing unless it proves by its certificate to be the pool's agent, and
+// all that its slot can't have meanwhile stays with the agents that have it.
 func (s *snapshot) isAgent(pod *corev1.Pod, pool *powerv1.MinerPool) bool {
 	ref := metav1.GetControllerOf(pod)
-	return ref != nil && ref.Kind == "StatefulSet" && s.poolOf[ref.UID] == pool.UID
+	if ref != nil {
+		if ref.Kind != "StatefulSet" {
+			return false
+		}
+		if _, there := s.ordered[ref.UID]; there {
+			return s.poolOf[ref.UID] == pool.UID
+		}
+	}
+	return (ref == nil || ref.Name == pool.Name) && hasFinalizer(pod) && pod.Labels[componentLabel] == agentComponent
 }
 
 // peerOf is one slot of a pool, with its pod where there is one.
