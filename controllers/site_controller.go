@@ -30,6 +30,8 @@ import (
 const (
 	// tick is how often a pass runs when nothing happens: leases are renewed by passes.
 	tick = time.Second
+	// staleMost is how old what was read may be for leases to be renewed by it.
+	staleMost = 2 * time.Minute
 	// actTimeout bounds the API writes of one pass, so that a hung API server can't stop leases.
 	actTimeout = 4 * time.Second
 )
@@ -61,6 +63,7 @@ type SiteReconciler struct {
 	epoch   uint64
 	stamped uint64 // the epoch that this process has begun to write on workloads
 	last    *lists // what the last pass read
+	readAt  time.Time
 	beats   map[string]beat
 	// priors is what each device ran before it slept, by agent; agents report it and ask for it back.
 	priors map[string]map[string]string
@@ -131,6 +134,9 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 	r.links.sync(r.base, s.peers)
 	if !r.Leader.Fresh() {
 		return nil
+	}
+	if s.stale != nil && s.now.Sub(r.readAt) > staleMost {
+		return s.stale // what can't be read may have fallen: leases run out
 	}
 	lowered, raised := r.links.grant(s.now, plan.Leases)
 	if s.stale != nil {

@@ -83,15 +83,23 @@ var _ = Describe("The site, when something fails", func() {
 		Expect(draw).To(BeNumerically("<", 90_000), "it is still being raised")
 		s.hung = errors.New("hangs")
 		s.writes = nil
-		for range 20 {
-			_, err := s.Reconcile(ctx, siteRequest)
-			Expect(err).To(MatchError(s.hung))
-			s.now = s.now.Add(time.Second)
-			s.Leader.(*Leader).renewedAt.Store(s.now.UnixNano())
-			s.wire.settle(true)
+		hang := func(passes int) {
+			GinkgoHelper()
+			for range passes {
+				_, err := s.Reconcile(ctx, siteRequest)
+				Expect(err).To(MatchError(s.hung))
+				s.now = s.now.Add(time.Second)
+				s.Leader.(*Leader).renewedAt.Store(s.now.UnixNano())
+				s.wire.settle(true)
+			}
 		}
+		hang(20)
 		Expect(agent.holder.Allowance(s.age()).Until).To(BeNumerically(">", s.age()+100*time.Second), "it was renewed")
 		Expect(agent.draw).To(Equal(draw))
+		hang(110)
+		until := agent.holder.Allowance(s.age()).Until
+		hang(30)
+		Expect(agent.holder.Allowance(s.age()).Until).To(Equal(until), "what was read so long ago renews nothing")
 		Expect(s.writes).To(BeEmpty())
 		s.hung = nil
 		s.run(ctx, 12)

@@ -59,7 +59,7 @@ func (r *SiteReconciler) snapshot(ctx context.Context) (*snapshot, error) {
 	var err error
 	switch s.lists, err = r.readAll(ctx); {
 	case err == nil:
-		r.last = s.lists
+		r.last, r.readAt = s.lists, s.now
 	case r.last == nil:
 		return nil, err
 	default:

@@ -110,6 +110,17 @@ func noticeOf(w *Workload) time.Duration {
 	return longest + evictSlack
 }
 
+// notices are those of all workloads that may be evicted.
+func (l *ledger) notices() (all []time.Duration) {
+	for i := range l.s.Workloads {
+		if w := &l.s.Workloads[i]; w.Interruptible {
+			all = append(all, noticeOf(w))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // short is how much firm load and mining at its floor are over a limit. Agents that are only silent are
 // left out: what they may draw is no reason to evict anybody.
 func (l *ledger) short(i int, limit Watts) Watts {
@@ -154,16 +165,11 @@ func (l *ledger) next() (first time.Time) {
 			}
 		}
 	}
-	notices := map[time.Duration]bool{}
-	for i := range l.s.Workloads {
-		if w := &l.s.Workloads[i]; w.Interruptible {
-			notices[noticeOf(w)] = true
-		}
-	}
+	ahead := l.notices()
 	for i := range l.b {
 		for c := range l.b[i].Cuts {
 			cut := &l.b[i].Cuts[c]
-			for notice := range notices {
+			for _, notice := range ahead {
 				at(cut.Start.Add(-notice))
 			}
 			at(cut.Start.Add(-horizon), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)

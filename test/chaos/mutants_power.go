@@ -63,7 +63,7 @@ var powerMutants = []Mutant{
 	{"evicts-nobody", "section 6", "internal/power/decide.go",
 		"	if !found {\n		return nil\n	}\n	return short", "	return nil"},
 	{"evicts-one-and-no-more", "section 6", "internal/power/decide.go",
-		"		add(short, at, -pod.Watts)\n", "		add(short, at, -100*pod.Watts)\n"},
+		"			add(spared, at, pod.Watts)\n", "			add(spared, at, 100*pod.Watts)\n"},
 	{"a-gang-s-gates-open-one-by-one", "section 6", "internal/power/demand.go",
 		"		g := newGroup(guests[:first])\n		guests = guests[first:]", "		g := newGroup(guests[:1])\n		guests = guests[1:]"},
 	{"gates-open-over-the-limit", "L1", "internal/power/decide.go",
