@@ -61,7 +61,7 @@ var powerMutants = []Mutant{
 	{"evicts-before-miners-shed", "section 6", "internal/power/decide.go",
 		"	return max(0, l.base[i]+l.res[i]+l.stays[i]-l.silent[i]-limit)", "	return max(0, l.base[i]+l.res[i]+l.held[i]-l.silent[i]-limit)"},
 	{"evicts-nobody", "section 6", "internal/power/decide.go",
-		"	if !found {\n		return nil\n	}\n	return short", "	return nil"},
+		"			short[i] = l.short(i, limit)\n", "			short[i] = min(0, l.short(i, limit))\n"},
 	{"evicts-one-and-no-more", "section 6", "internal/power/decide.go",
 		"			add(spared, at, pod.Watts)\n", "			add(spared, at, 100*pod.Watts)\n"},
 	{"a-gang-s-gates-open-one-by-one", "section 6", "internal/power/demand.go",
