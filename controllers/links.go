@@ -106,7 +106,9 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 	for _, p := range peers {
 		wanted[p.key] = true
 	}
+	met := map[types.NamespacedName]bool{}
 	for key, a := range l.table {
+		met[a.pool] = true
 		if !wanted[key] {
 			a.halt()
 			delete(l.table, key)
@@ -114,7 +116,7 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 	}
 	for _, p := range peers {
 		if l.table[p.key] == nil {
-			l.enter(p)
+			l.enter(p, met[p.pool])
 		}
 		a := l.table[p.key]
 		if a.asked = p.assignment.Ranges; p.never {
@@ -133,11 +135,15 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 	}
 }
 
-// enter makes an agent known, before any is told what to mind: a former leader may have told it anything
-// of its slot.
-func (l *links) enter(p peer) {
+// enter makes an agent known, before any is told what to mind: a former leader may have told it anything of its
+// slot. One of a pool that this leader has met before can't have been told its slot of the newest split: all that
+// former leaders wrote down was met at once, and nobody but this leader has told agents of any since (ADR 7).
+func (l *links) enter(p peer, met bool) {
 	a := &agentLink{peer: peer{key: p.key, pool: p.pool}, issuer: lease.NewIssuer(l.epoch)}
-	a.holding.spans = append(spansOf(p.before), spansOf(p.assignment.Ranges)...)
+	a.holding.spans = spansOf(p.before)
+	if !met {
+		a.holding.spans = append(a.holding.spans, spansOf(p.assignment.Ranges)...)
+	}
 	l.table[p.key] = a
 }
 

@@ -140,6 +140,26 @@ func TestAnAgentKeepsWhatAPodThatIsToComeWillMind(t *testing.T) {
 	s.minds("ai/p-0", "10.0.0.4-10.0.0.7")
 }
 
+// TestAnAgentKeepsWhatAPodThatIsJustThereWillMind: where the pod of a new slot is seen with the split that it is for,
+// nobody can have told it that one yet; what its slot had by an earlier one, a former leader can.
+func TestAnAgentKeepsWhatAPodThatIsJustThereWillMind(t *testing.T) {
+	for name, c := range map[string]struct{ before, keeps []string }{
+		"a new slot":                    {nil, []string{"10.0.0.4-10.0.0.15"}},
+		"a slot that was there earlier": {[]string{"10.0.0.14-10.0.0.15"}, []string{"10.0.0.4-10.0.0.13"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newResharded(t)
+			s.peers = append(s.peers, peer{key: "ai/p-2", podUID: "c", ip: "127.0.0.11", before: c.before})
+			s.split([]string{"10.0.0.0-10.0.0.3"}, []string{"10.0.0.4-10.0.0.7"}, []string{"10.0.0.8-10.0.0.15"})
+			s.passes("ai/p-0", "ai/p-1")
+			s.minds("ai/p-1", c.keeps...)
+			s.passes("ai/p-0", "ai/p-1", "ai/p-2")
+			s.minds("ai/p-1", "10.0.0.4-10.0.0.7")
+			s.minds("ai/p-2", "10.0.0.8-10.0.0.15")
+		})
+	}
+}
+
 // TestWhatIsKeptIsToldOnce: however many are away, an agent that keeps what is theirs is told anew only where that
 // changes, and one that restarts gets its first lease.
 func TestWhatIsKeptIsToldOnce(t *testing.T) {

@@ -12,8 +12,7 @@ import (
 // Addresses that move between agents (L9).
 
 // reassigned judges an assignment that is put up to leave: the agent is to let no machine go whose next agent this
-// leader does not hear, unless that one is never to come, or so young that the leader met it with the new split: for
-// all that it knows, a former leader told it.
+// leader does not hear, unless that one is never to come.
 func (c *checker) reassigned(o *operator, key string, m *lease.Hello) {
 	k := o.accounts[key]
 	if k == nil || k.epoch != m.Epoch {
@@ -46,8 +45,5 @@ func (d *device) heir() (key string, comes bool) {
 	n := slices.Index(p.devices, d) / int(o.Status.Splits[len(o.Status.Splits)-1].DevicesPerAgent)
 	name := p.config.name + "-" + strconv.Itoa(n)
 	comes = p.wants(n) || n < len(p.slots) && p.slots[n] != nil
-	if pod := podOf(d.h.store.get(pods, inSpace(name))); pod != nil && d.h.wall().Sub(pod.CreationTimestamp.Time) < 20*time.Second {
-		comes = false
-	}
 	return namespace + "/" + name, comes
 }
