@@ -45,8 +45,8 @@ type cut struct{ orders, reports time.Duration }
 
 const (
 	firstRetry  = 200 * time.Millisecond
-	lastRetry   = 5 * time.Second
-	silentAfter = 8 * time.Second
+	lastRetry   = 2 * time.Second
+	silentAfter = 4 * time.Second
 )
 
 // attach opens a stream for the real site controller.
