@@ -17,7 +17,7 @@ var Mutants = slices.Concat(namedMutants, leaseMutants, fitMutants, agentMutants
 var namedMutants = []Mutant{
 	{
 		"sent-lease-frees-hold", "L2", "internal/lease/issuer.go",
-		"	i.seq++\n	i.sent = append(i.sent, sent{", "	i.seq++\n	i.report.Bound, i.report.LeaseWatts, i.sent = min(i.report.Bound, watts), 0, nil\n	i.sent = append(i.sent, sent{",
+		"	i.seq++\n	i.sent = append(i.sent, sent{", "	i.seq++\n	i.report.Bound, i.report.LeaseWatts, i.sent = min(i.report.Bound, t.Watts), 0, nil\n	i.sent = append(i.sent, sent{",
 	},
 	{
 		"expiry-frees-hold", "L3", "controllers/links.go",
