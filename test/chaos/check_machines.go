@@ -40,6 +40,9 @@ func slack(watts float64) float64 { return 6 + watts/150 }
 
 // bounded judges a report's bound, machine by machine: unknown is rated, and nothing is under the truth.
 func (c *checker) bounded(a *agent, r *lease.Report) {
+	if a.pod.process != a || a.pod.gone {
+		return // another may command its machines, and what it says counts no more
+	}
 	sum, now, found := fit.Watts(0), a.now(), 0
 	for p := range a.view().Places() {
 		if p.Device == nil {

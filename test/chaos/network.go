@@ -254,7 +254,7 @@ func (c *conn) stray(m order) {
 func (h *history) forge(a *agent, m lease.Lease) {
 	switch h.span(0, 4) {
 	case 0:
-		m.Run, m.Seq = m.Run+1, m.Seq+1
+		m.Run, m.Seq = a.run+1, m.Seq+1
 	case 1:
 		m.Epoch, m.Seq = m.Epoch+1, m.Seq+1
 	case 2:
