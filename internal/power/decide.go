@@ -121,6 +121,14 @@ func (l *ledger) notices() (all []time.Duration) {
 	return slices.Compact(all)
 }
 
+// before is so many times before one.
+func before(at time.Time, by []time.Duration) (times []time.Time) {
+	for _, d := range by {
+		times = append(times, at.Add(-d))
+	}
+	return times
+}
+
 // short is how much firm load and mining at its floor are over a limit. Agents that are only silent are
 // left out: what they may draw is no reason to evict anybody.
 func (l *ledger) short(i int, limit Watts) Watts {
@@ -165,13 +173,11 @@ func (l *ledger) next() (first time.Time) {
 			}
 		}
 	}
-	ahead := l.notices()
+	notices := l.notices()
 	for i := range l.b {
 		for c := range l.b[i].Cuts {
 			cut := &l.b[i].Cuts[c]
-			for _, notice := range ahead {
-				at(cut.Start.Add(-notice))
-			}
+			at(before(cut.Start, notices)...)
 			at(cut.Start.Add(-horizon), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
 		}
 		at(l.quietFrom(i))
