@@ -35,9 +35,23 @@ func (l *ledger) keep(w *Workload, p *WorkloadPlan) {
 		})
 	}
 	p.Pods = append(kept, p.Pods...)
+	whole := w.whole(p)
 	for i := range p.Pods {
 		p.Reserved += p.Pods[i].Watts
+		p.Pods[i].Open = p.Pods[i].Open && whole
 	}
+}
+
+// whole tells whether a gang runs or may start: a pod of it may have gone after it was reserved, and before any
+// gate was open.
+func (w *Workload) whole(p *WorkloadPlan) bool {
+	starts := 0
+	for i := range p.Pods {
+		if p.Pods[i].Open || p.Pods[i].New {
+			starts++
+		}
+	}
+	return starts >= w.MinPods || slices.ContainsFunc(w.Pods, func(pod Pod) bool { return pod.Phase == Admitted })
 }
 
 // holds tells whether an ended pod's watts are still held.

@@ -132,6 +132,40 @@ func TestGangKeepsItsWatts(t *testing.T) {
 	}
 }
 
+// TestGangStartsWholeAfterOneWent: a pod may be deleted after its gang was reserved and before any gate is open.
+// Rules: liveness c.
+func TestGangStartsWholeAfterOneWent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		limit power.Watts
+		runs  power.Phase
+		want  int // gates that open
+	}{
+		"no room for another":       {200, power.Reserved, 0},
+		"room for another":          {300, power.Reserved, 3},
+		"no room, but it runs":      {200, power.Admitted, 1},
+		"room for another, it runs": {300, power.Admitted, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := oneBudget(tt.limit)
+			w := work(&s, "train", power.Reserved, 1, 100)
+			w.MinPods = 3
+			addPods(w, tt.runs, 1, 100)
+			addPods(w, power.Gated, 1, 100)
+			place(w, "site")
+			w.Pods[2].Budget, w.Pods[2].Node = "", ""
+			opens := 0
+			for _, pod := range workload(t, power.Decide(s), "train").Pods {
+				if pod.Open {
+					opens++
+				}
+			}
+			if opens != tt.want {
+				t.Errorf("%d gates open, want %d", opens, tt.want)
+			}
+		})
+	}
+}
+
 // TestGangIsRefilledPodByPod: a gang that runs needs no second start of minPods.
 // Rules: liveness c.
 func TestGangIsRefilledPodByPod(t *testing.T) {
