@@ -56,8 +56,6 @@ var operatorMutants = []Mutant{
 		"		if pod.Status.ContainerStatuses[i].State.Terminated == nil {\n			return false\n		}\n", "		if pod.Status.ContainerStatuses[i].State.Terminated == nil && pod.DeletionTimestamp == nil {\n			return false\n		}\n"},
 	{"a-pod-that-left-has-ended", "L6", "controllers/site_gone.go",
 		"	all := quiet\n", "	all := quiet\n	if s.now.Sub(gone.at) >= nodeQuiet/4 {\n		return true\n	}\n"},
-	{"splits-are-told-by-whoever-wrote-them", "L9", "controllers/splits.go",
-		"	if _, err := r.Leader.Read(ctx); err != nil {\n		return fmt.Errorf(\"telling", "	if err := ctx.Err(); err != nil {\n		return fmt.Errorf(\"telling"},
 	{"any-heartbeat-will-do", "L6", "controllers/site_gone.go",
 		"b.proves(gone.at, grace) {", "quiet && b.at.After(gone.at) {"},
 	{"a-node-just-back-has-ended-it", "L6", "controllers/site_gone.go",
