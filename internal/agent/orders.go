@@ -202,9 +202,10 @@ func (a *Agent) apply(ctx context.Context, now time.Duration, s *slot, setting f
 	if raises && until > 0 {
 		limit, latest = min(limit, until-now), min(latest, until)
 	}
+	lowers := before.lowers(setting)
 	o := a.begin(ctx, now, s, applying, limit, func(ctx context.Context) func(time.Duration) {
 		err := errLate
-		if setting.Kind == fit.Sleep || a.cfg.Clock() < latest {
+		if lowers || a.cfg.Clock() < latest {
 			err = driver.Apply(ctx, settingOf(setting))
 		}
 		return func(now time.Duration) { a.applied(now, s, m, before, setting, err) }
@@ -228,10 +229,15 @@ func (a *Agent) applied(now time.Duration, s *slot, m *machine, before machine, 
 		s.ordering = failed(err)
 		s.ordering.until = now + failureFor
 	}
-	if errors.Is(err, errLate) || miner.NotApplied(err) {
+	switch {
+	case errors.Is(err, errLate):
+		m.device.Unsent()
+	case miner.NotApplied(err):
 		m.device.Refused(now)
-		m.commanded, m.floored, m.wrote, m.marks = before.commanded, before.floored, before.wrote, before.marks
+	default:
+		return
 	}
+	m.commanded, m.floored, m.wrote, m.marks = before.commanded, before.floored, before.wrote, before.marks
 }
 
 func applyLimit(t fit.Traits, s fit.Setting) time.Duration {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/counterweight-dev/counterweight/internal/fit"
 	"github.com/counterweight-dev/counterweight/internal/lease"
 	"github.com/counterweight-dev/counterweight/internal/miner"
 )
@@ -79,5 +80,27 @@ func TestARaiseLeavesAtOnceOrNot(t *testing.T) {
 	until(2 * time.Minute)
 	if told == 0 {
 		t.Error("tells nothing ever after")
+	}
+}
+
+func TestWhatLowersMayLeaveLate(t *testing.T) {
+	hashes := machine{last: fit.Reading{State: fit.Hashing, Target: 3000}}
+	wakes := machine{last: fit.Reading{State: fit.Starting, Target: 3000}}
+	unknown := machine{last: fit.Reading{State: fit.Hashing}}
+	for name, c := range map[string]struct {
+		of   machine
+		is   fit.Setting
+		want bool
+	}{
+		"sleep":                        {wakes, fit.Setting{Kind: fit.Sleep}, true},
+		"a lower target":               {hashes, fit.Setting{Kind: fit.HashWatts, Watts: 2900}, true},
+		"a higher one":                 {hashes, fit.Setting{Kind: fit.HashWatts, Watts: 3001}, false},
+		"one that is still on its way": {wakes, fit.Setting{Kind: fit.HashWatts, Watts: 2900}, false},
+		"nobody knows from what":       {unknown, fit.Setting{Kind: fit.HashWatts, Watts: 2900}, false},
+		"a profile":                    {hashes, fit.Setting{Kind: fit.HashMode, Mode: "low", Watts: 1500}, false},
+	} {
+		if got := c.of.lowers(c.is); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -200,6 +200,12 @@ func (m *machine) wakes(s fit.Setting) bool {
 	return s.Kind != fit.Sleep && m.last.State != fit.Hashing && m.last.State != fit.Starting
 }
 
+// lowers says whether a setting can only make a machine draw less than it does: then what the next look shows
+// counts until it does, however late the order leaves.
+func (m *machine) lowers(s fit.Setting) bool {
+	return s.Kind == fit.Sleep || s.Kind == fit.HashWatts && m.last.State == fit.Hashing && s.Watts <= m.last.Target
+}
+
 // keyOf is the machine's identity: MAC, else serial, else where it was met.
 func keyOf(id miner.Identity, addr netip.Addr) string {
 	return cmp.Or(id.MAC, id.Serial, addr.String())

@@ -223,15 +223,21 @@ func (d *Device) Write(at time.Duration, s Setting) {
 	}
 }
 
-// Refused says that the machine surely did not take the last Write. The device is left alone for a
-// while; held stays until the next valid reading, which costs one poll and needs no bookkeeping.
+// Unsent says that the last Write never took place. held stays until the next valid reading, which costs one
+// poll and needs no bookkeeping.
+func (d *Device) Unsent() {
+	if n := len(d.writes) - 1; n >= 0 {
+		d.standing, d.writes = d.writes[n].former, d.writes[:n]
+	}
+}
+
+// Refused says that the machine surely did not take the last Write: it is unsent, and the device is left alone
+// for a while.
 func (d *Device) Refused(at time.Duration) {
 	if len(d.writes) == 0 {
 		return
 	}
-	n := len(d.writes) - 1
-	d.standing = d.writes[n].former
-	d.writes = d.writes[:n]
+	d.Unsent()
 	d.faults.refusals++
 	d.faults.writeAt = at + min(refusedRest<<min(d.faults.refusals-1, 10), refusedLongest)
 }

@@ -215,6 +215,20 @@ func TestKeptLow(t *testing.T) {
 	}
 }
 
+// An order that never left says nothing of the machine, however often: it is given again at once.
+func TestUnsent(t *testing.T) {
+	d := device("d", s21, at(3500))
+	all := []*Device{d}
+	for i := range 5 {
+		d.Write(start, sleep)
+		d.Unsent()
+		if orders := Fit(all, 0, 0, start); len(orders) != 1 || d.Condition(start) != IsHashing || d.Bound(start) != 3500 {
+			t.Fatalf("attempt %d: orders %v, condition %s, bound %d W", i, told(orders), d.Condition(start), d.Bound(start))
+		}
+	}
+	d.Unsent() // there is none
+}
+
 // A refused order is not repeated at once, and after three the device can't be counted on for a while.
 func TestRefusals(t *testing.T) {
 	d := device("d", s21, at(3500))

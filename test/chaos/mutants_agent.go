@@ -6,7 +6,7 @@ var agentMutants = []Mutant{
 	{"accepted-is-done", "section 1", "internal/agent/orders.go",
 		"	if err == nil {\n		return\n	}\n	a.cfg.Log", "	if err == nil {\n		r := m.last\n		r.At, r.State, r.HasWatts, r.Watts, r.Target, r.Mode = now+m.traits.Wake.Worst+m.traits.Trim.Worst+m.traits.Sleep.Worst, fit.Sleeping, true, m.traits.Residual, 0, \"\"\n		if setting.Kind == fit.Sleep {\n			m.saw(r)\n			m.device.Saw(r)\n		}\n		return\n	}\n	a.cfg.Log"},
 	{"any-failure-is-a-refusal", "L5", "internal/agent/orders.go",
-		"	if errors.Is(err, errLate) || miner.NotApplied(err) {\n		m.device", "	if err != nil {\n		m.device"},
+		"	case miner.NotApplied(err):\n", "	case err != nil:\n"},
 	{"a-raise-leaves-late", "TTL", "internal/agent/orders.go",
 		"limit, latest = min(limit, until-now), min(latest, until)", "limit = min(limit, until-now)\n		latest += time.Hour"},
 	{"an-order-leaves-whenever", "L5", "internal/agent/orders.go",
