@@ -206,6 +206,7 @@ func (k *account) take(now time.Duration, r *lease.Report) {
 			}
 		}
 		k.run, k.met, k.heard, k.sent, k.report, k.nonsense = r.Run, now, false, nil, lease.Report{}, false
+		k.minds = nil // a new process minds nothing yet
 	}
 	if k.distrusts(now, r) {
 		return
