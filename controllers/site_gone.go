@@ -51,7 +51,7 @@ func (r *SiteReconciler) enterGone(s *snapshot, w *workloadFacts) {
 			continue
 		}
 		p := power.Pod{
-			UID: string(res.UID), Name: res.Name, Phase: power.Admitted,
+			UID: string(res.UID), Name: res.Name, Phase: power.Admitted, Gone: true,
 			Watts: power.Watts(res.Watts.Value()), Budget: res.Budget,
 		}
 		gone := r.gone.of(res.UID)

@@ -93,7 +93,7 @@ func (d *Device) leastHash() (level, bool) {
 // full is what the device does when nothing holds it back: what it ran before it was first commanded,
 // as far as that is known, else its nameplate. Fit never goes above it: to overclock is a person's choice.
 func (d *Device) full() Setting {
-	if d.prior.Kind != Sleep {
+	if d.prior.Kind != Sleep && d.has(d.prior) {
 		return d.clipped(d.prior)
 	}
 	if !d.commanded && d.seen {
@@ -105,6 +105,11 @@ func (d *Device) full() Setting {
 		}
 	}
 	return d.traits.normal()
+}
+
+// has says whether the machine has a setting: what is remembered may be of another that was taken for it.
+func (d *Device) has(s Setting) bool {
+	return s.Kind != HashMode || s.Mode == "" || slices.ContainsFunc(d.traits.Modes, func(m Mode) bool { return m.Name == s.Mode })
 }
 
 // normal is the highest setting up to the nameplate.

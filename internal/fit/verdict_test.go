@@ -215,6 +215,20 @@ func TestKeptLow(t *testing.T) {
 	}
 }
 
+// What is remembered of another machine that was taken for this one is not what this one ran.
+func TestNoProfileOfAnother(t *testing.T) {
+	d := device("d", s21, sleep)
+	d.SetPrior(Setting{Kind: HashMode, Watts: 3010, Mode: "default"})
+	if got := d.full(); got != at(3500) {
+		t.Errorf("full is %v on a machine without profiles", got)
+	}
+	d = device("d", lux, sleep)
+	d.SetPrior(in(lux, 1))
+	if got := d.full(); got != in(lux, 1) {
+		t.Errorf("full is %v, want the profile it ran", got)
+	}
+}
+
 // An order that never left says nothing of the machine, however often: it is given again at once.
 func TestUnsent(t *testing.T) {
 	d := device("d", s21, at(3500))

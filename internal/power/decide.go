@@ -74,7 +74,7 @@ func (l *ledger) evict() []Eviction {
 		if !w.Interruptible {
 			continue
 		}
-		for _, pod := range slices.Backward(sorted(admitted(w))) {
+		for _, pod := range slices.Backward(sorted(evictable(w))) {
 			notice, at := pod.Grace+evictSlack, l.where(pod)
 			if shorts[notice] == nil {
 				shorts[notice] = l.shorts(notice)
@@ -102,10 +102,11 @@ func (l *ledger) shorts(within time.Duration) []Watts {
 	return short
 }
 
-func admitted(w *Workload) []*Pod {
+// evictable are the pods of a workload that may be told to end.
+func evictable(w *Workload) []*Pod {
 	pods := make([]*Pod, 0, len(w.Pods))
 	for i := range w.Pods {
-		if w.Pods[i].Phase == Admitted {
+		if w.Pods[i].Phase == Admitted && !w.Pods[i].Gone {
 			pods = append(pods, &w.Pods[i])
 		}
 	}

@@ -31,6 +31,7 @@ func TestEvictions(t *testing.T) {
 			s.Budgets[0].Cuts = []power.Cut{{Start: in(41 * time.Second), End: in(time.Hour), Limit: 650}}
 			s.Workloads[2].Pods[0].Grace = 30 * time.Second
 		}},
+		"not what is gone already": {limit: 650, edit: func(s *power.Site) { s.Workloads[2].Pods[0].Gone = true }, want: []string{"mid-1"}},
 		"nobody while a lower one still can in time": {limit: 700, edit: func(s *power.Site) {
 			s.Budgets[0].Cuts = []power.Cut{{Start: in(3 * time.Hour), End: in(4 * time.Hour), Limit: 650}}
 			s.Workloads[1].Pods[0].Grace, s.Workloads[1].Pods[1].Grace = 20*time.Hour, 20*time.Hour

@@ -140,8 +140,9 @@ type Pod struct {
 	// Refused is the nodes it can't run on for another reason: its required affinity, or taints that it
 	// does not tolerate.
 	Refused NodeSet
-	// Grace is how long it may take to end once it is evicted.
+	// Grace is how long it may take to end once it is evicted. One that is Gone from the API can't be.
 	Grace time.Duration
+	Gone  bool
 	// Until is when a Releasing pod's watts are let go.
 	Until time.Time
 }

@@ -47,7 +47,7 @@ func (b *books) evictable(f func(w *power.Workload, pod *power.Pod)) {
 	for i := range b.s.Workloads {
 		w := &b.s.Workloads[i]
 		for n := range w.Pods {
-			if w.Interruptible && w.Pods[n].Phase == power.Admitted {
+			if w.Interruptible && w.Pods[n].Phase == power.Admitted && !w.Pods[n].Gone {
 				f(w, &w.Pods[n])
 			}
 		}

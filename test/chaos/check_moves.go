@@ -24,7 +24,7 @@ func (c *checker) reassigned(o *operator, key string, m *lease.Hello) {
 		if slices.Contains(now, d) {
 			continue
 		}
-		heir, comes := d.heir()
+		heir, comes := d.heir(o)
 		next := o.accounts[heir]
 		switch {
 		case heir == key, !comes:
@@ -34,9 +34,9 @@ func (c *checker) reassigned(o *operator, key string, m *lease.Hello) {
 	}
 }
 
-// heir is the agent that is to mind a machine by the newest split; false where that has no pod and the spec asks
-// for none.
-func (d *device) heir() (key string, comes bool) {
+// heir is the agent that is to mind a machine by the newest split; false where that has no pod, as far as a process has
+// seen, and the spec asks for none.
+func (d *device) heir(by *operator) (key string, comes bool) {
 	p := d.pool
 	o, ok := d.h.store.get(pools, inSpace(p.config.name)).(*powerv1.MinerPool)
 	if !ok || len(o.Status.Splits) == 0 {
@@ -44,6 +44,6 @@ func (d *device) heir() (key string, comes bool) {
 	}
 	n := slices.Index(p.devices, d) / int(o.Status.Splits[len(o.Status.Splits)-1].DevicesPerAgent)
 	name := p.config.name + "-" + strconv.Itoa(n)
-	comes = p.wants(n) || n < len(p.slots) && p.slots[n] != nil
+	comes = p.wants(n) || by.cache.get(pods, inSpace(name)) != nil
 	return namespace + "/" + name, comes
 }
