@@ -64,6 +64,10 @@ func TestARunThatFollowsKnowsNothingOfWhatWasLetGo(t *testing.T) {
 		if i.Carried() != c.want {
 			t.Errorf("%s: carries %d W, want %d W", name, i.Carried(), c.want)
 		}
+		says(t, i, lease.Report{Run: 3, AsOf: time.Second})
+		if i.Hold() != 3600 {
+			t.Errorf("%s: holds %d W for a run that has said nothing, want what was held before one that died young", name, i.Hold())
+		}
 	}
 }
 

@@ -121,7 +121,7 @@ func (i *Issuer) startRun(now time.Time, run Run) {
 // not counted at what the next will mind; what it was capped by itself stands.
 func (i *Issuer) carry() {
 	hold := i.Hold()
-	if i.capped {
+	if i.capped || !i.Settled() {
 		hold = max(hold, i.carried)
 	}
 	if i.Settled() {

@@ -45,13 +45,18 @@ func (l *ledger) keep(w *Workload, p *WorkloadPlan) {
 // whole tells whether a gang runs or may start: a pod of it may have gone after it was reserved, and before any
 // gate was open.
 func (w *Workload) whole(p *WorkloadPlan) bool {
-	starts := 0
+	missing := w.MinPods
 	for i := range p.Pods {
 		if p.Pods[i].Open || p.Pods[i].New {
-			starts++
+			missing--
 		}
 	}
-	return starts >= w.MinPods || slices.ContainsFunc(w.Pods, func(pod Pod) bool { return pod.Phase == Admitted })
+	for i := range w.Pods {
+		if missing <= 0 || w.Pods[i].Phase == Admitted {
+			return true
+		}
+	}
+	return missing <= 0
 }
 
 // holds tells whether an ended pod's watts are still held.

@@ -13,7 +13,7 @@ var leaseMutants = []Mutant{
 	{"hold-is-the-draw", "L2", "internal/lease/issuer.go",
 		"	hold := i.report.Bound\n", "	hold := min(i.report.Bound, i.report.Draw)\n"},
 	{"a-restart-frees-the-hold", "L3", "internal/lease/issuer.go",
-		"	hold := i.Hold()\n	if i.capped {", "	hold := i.report.Floor\n	if i.capped {"},
+		"	hold := i.Hold()\n	if i.capped ||", "	hold := i.report.Floor\n	if i.capped ||"},
 	{"a-restart-carries-what-others-were-counted-at", "L2", "internal/lease/issuer.go",
 		"hold, (i.capped || i.Settled()) && !i.lets\n", "hold, true\n"},
 	{"a-run-that-died-young-has-shed", "L2", "internal/lease/issuer.go",
