@@ -150,7 +150,7 @@ func (p *driver) Apply(ctx context.Context, m miner.Setting) error {
 	defer p.enter()()
 	a, d, h, set := p.a, p.d, p.a.h, settingFor(m)
 	if err := a.connect(ctx); err != nil {
-		a.over = 0 // it has to be tried again, after a rest
+		a.over = 0                  // it has to be tried again, after a rest
 		a.sight(d).commanded = true // it can't know that nothing left
 		return err
 	}
