@@ -43,11 +43,13 @@ func sameStatus(a, b *powerv1.GPUWorkloadStatus) bool {
 	}
 	x, y := *a, *b
 	x.Conditions, x.Reservations, y.Conditions, y.Reservations = nil, nil, nil, nil
-	if x.RequestedWatts != nil && x.ReservedWatts != nil && x.RequestedWatts.Cmp(*y.RequestedWatts) == 0 && x.ReservedWatts.Cmp(*y.ReservedWatts) == 0 {
+	if sameQuantity(x.RequestedWatts, y.RequestedWatts) && sameQuantity(x.ReservedWatts, y.ReservedWatts) {
 		y.RequestedWatts, y.ReservedWatts = x.RequestedWatts, x.ReservedWatts
 	}
 	return equality.Semantic.DeepEqual(&x, &y)
 }
+
+func sameQuantity(a, b *resource.Quantity) bool { return a != nil && b != nil && a.Cmp(*b) == 0 }
 
 func sameReservation(a, b powerv1.Reservation) bool {
 	if a.Watts.Cmp(b.Watts) == 0 {

@@ -1,6 +1,7 @@
 package power
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -72,6 +73,10 @@ const evictSlack = 10 * time.Second
 // before they could have ended, lowest priority first and youngest first, until it would not be. What comes later is
 // left to those of lower rank that can still end in time.
 func (l *ledger) evict() []Eviction {
+	notices := l.notices()
+	if len(notices) == 0 || !slices.ContainsFunc(l.shorts(notices[len(notices)-1]), func(w Watts) bool { return w > 0 }) {
+		return nil // the longest sees the lowest limits
+	}
 	var out []Eviction
 	shorts, spared := map[time.Duration][]Watts{}, make([]Watts, len(l.b))
 	for _, i := range slices.Backward(ranked(l.s)) {
@@ -130,15 +135,19 @@ func noticeOf(w *Workload) time.Duration {
 	return longest + evictSlack
 }
 
-// notices are those of all workloads that may be evicted.
-func (l *ledger) notices() (all []time.Duration) {
-	for i := range l.s.Workloads {
-		if w := &l.s.Workloads[i]; w.Interruptible {
-			all = append(all, noticeOf(w))
+func noticesOf(s *Site) map[*Workload]time.Duration {
+	all := map[*Workload]time.Duration{}
+	for i := range s.Workloads {
+		if w := &s.Workloads[i]; w.Interruptible {
+			all[w] = noticeOf(w)
 		}
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	return all
+}
+
+// notices are those that there are.
+func (l *ledger) notices() []time.Duration {
+	return slices.Compact(slices.Sorted(maps.Values(l.notice)))
 }
 
 // before is so many times before one.

@@ -62,6 +62,8 @@ type ledger struct {
 	said, heard []verdict
 	moved       []int
 	rooms       *rooms
+	// notice is noticeOf each workload that may be evicted.
+	notice map[*Workload]time.Duration
 	// ended are the ended pods whose watts may be let go, yields the order in which they are.
 	ended  map[*Pod]*yield
 	yields []*yield
@@ -92,6 +94,7 @@ func newLedger(s *Site) *ledger {
 	for _, part := range parts {
 		*part, sums = sums[:n:n], sums[n:]
 	}
+	l.notice = noticesOf(s)
 	for i := range s.Budgets {
 		add(l.base, l.up[i], s.Budgets[i].Base)
 	}

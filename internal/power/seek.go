@@ -164,7 +164,7 @@ func (l *ledger) judge(gain []Watts, need Watts, c int, own []Watts) verdict {
 // thousand, and most of them need what the one before did.
 func (l *ledger) hear(w *Workload, need Watts) {
 	gain, changed := l.gain(w), false
-	if q := (question{rankOf(w), need}); q != l.asked {
+	if q := (question{l.rankOf(w), need}); q != l.asked {
 		l.asked, l.moved = q, append(l.moved[:0], l.all...)
 	}
 	for _, i := range l.moved {
@@ -207,12 +207,7 @@ type rank struct {
 	notice        time.Duration
 }
 
-func rankOf(w *Workload) rank {
-	if !w.Interruptible {
-		return rank{priority: w.Priority}
-	}
-	return rank{w.Priority, true, noticeOf(w)}
-}
+func (l *ledger) rankOf(w *Workload) rank { return rank{w.Priority, w.Interruptible, l.notice[w]} }
 
 // question is a need of workloads of one rank.
 type question struct {
@@ -224,7 +219,7 @@ type question struct {
 // evicted need not fit curtailments far ahead.
 func (l *ledger) ahead(w *Workload, i int) (least Watts, by int) {
 	if w.Interruptible && l.b[i].Evict {
-		return l.least(i, l.s.Now, l.s.Now.Add(max(l.settle[i]+shedSlack+leadIn, noticeOf(w)+leastRun)))
+		return l.least(i, l.s.Now, l.s.Now.Add(max(l.settle[i]+shedSlack+leadIn, l.notice[w]+leastRun)))
 	}
 	return l.low[i], l.lowBy[i]
 }
@@ -232,7 +227,7 @@ func (l *ledger) ahead(w *Workload, i int) (least Watts, by int) {
 // gain is what a workload may count on at each budget beyond the room: what coming curtailments take from
 // work that is not evicted for them, less what mining set above it may draw.
 func (l *ledger) gain(w *Workload) []Watts {
-	if gain, known := l.gains[rankOf(w)]; known {
+	if gain, known := l.gains[l.rankOf(w)]; known {
 		return gain
 	}
 	gain, above := make([]Watts, len(l.b)), l.above(w.Priority)
@@ -243,7 +238,7 @@ func (l *ledger) gain(w *Workload) []Watts {
 			gain[i] -= above[i]
 		}
 	}
-	l.gains[rankOf(w)] = gain
+	l.gains[l.rankOf(w)] = gain
 	return gain
 }
 

@@ -57,7 +57,7 @@ var powerMutants = []Mutant{
 	{"ranks-upside-down", "section 6", "internal/power/demand.go",
 		"cmp.Compare(y.Priority, x.Priority)", "cmp.Compare(x.Priority, y.Priority)"},
 	{"evicts-whoever-draws", "section 6", "internal/power/decide.go",
-		"		if w := &l.s.Workloads[i]; w.Interruptible {", "		if w := &l.s.Workloads[i]; w.Interruptible || w.Priority < 5 {"},
+		"		if !w.Interruptible {\n			continue\n		}\n", ""},
 	{"evicts-before-miners-shed", "section 6", "internal/power/decide.go",
 		"	return max(0, l.base[i]+l.res[i]+l.stays[i]-l.silent[i]-limit)", "	return max(0, l.base[i]+l.res[i]+l.held[i]-l.silent[i]-limit)"},
 	{"evicts-nobody", "section 6", "internal/power/decide.go",
