@@ -19,7 +19,8 @@ const (
 	ReasonAgentsNotReady = "AgentsNotReady"
 
 	// ReasonAddressesWait surfaces when an edit of a MinerPool's addresses or devicesPerAgent is not in force,
-	// since agents have yet to take up as many earlier ones as may be under way at once.
+	// since agents have yet to take up as many earlier ones as may be under way at once; and when it leaves fewer
+	// mining pods, and some of those that are to go mind machines that the others have yet to take over.
 	ReasonAddressesWait = "AddressesWait"
 
 	// ReasonDeleting surfaces when the object is being deleted and the ledger still counts watts for it.
@@ -63,6 +64,10 @@ const (
 	// ReasonCredentialsMalformed surfaces when that Secret lacks a key, holds one of no firmware, or one
 	// whose value is empty or not one line of text.
 	ReasonCredentialsMalformed = "CredentialsMalformed"
+
+	// ReasonNamespaceNotGranted surfaces when a MinerPool is in a namespace in which the operator was given no
+	// rights to Secrets.
+	ReasonNamespaceNotGranted = "NamespaceNotGranted"
 
 	// ReasonRatedTooSmall surfaces when the devices found can draw more than spec.ratedWatts.
 	ReasonRatedTooSmall = "RatedTooSmall"
@@ -113,8 +118,12 @@ const (
 	// measured free yet. It passes by itself within the devices' settle time.
 	ReasonWaitingForMiners = "WaitingForMiners"
 
-	// ReasonWaitingForPods surfaces when fewer pods than spec.minPods are at the gate.
+	// ReasonWaitingForPods surfaces when fewer pods than spec.minPods exist and none runs. What some of them hold stays held.
 	ReasonWaitingForPods = "WaitingForPods"
+
+	// ReasonGangIncomplete surfaces when a gang (spec.minPods) that runs lost pods, and none at the gate takes their
+	// place: the rest goes on, and what it holds stays held.
+	ReasonGangIncomplete = "GangIncomplete"
 
 	// ReasonNoRoom surfaces when the pods need more than the limit leaves beside base load, other AI pods
 	// and mining that can't be shed, as under a MinerPool's spec.floorWatts.
@@ -178,8 +187,12 @@ const (
 	ReasonDevicesBusy = "DevicesBusy"
 
 	// ReasonDevicesUnreadable surfaces when devices answer and tell no watts that can be true; they count
-	// at their rated watts.
+	// at their rated watts, or at their targets where they name one.
 	ReasonDevicesUnreadable = "DevicesUnreadable"
+
+	// ReasonDevicesRebooted surfaces when devices that had done as they were told were seen above that, and
+	// until they do it again.
+	ReasonDevicesRebooted = "DevicesRebooted"
 
 	// ReasonUnfound surfaces when the devices found account for less than spec.ratedWatts; the rest counts
 	// as drawn until it is found or spec.ratedWatts is lowered.

@@ -95,7 +95,8 @@ type GPUWorkloadSpec struct {
 	// CPUs, fans and its share of the node. Whole watts, e.g. 10.2k. The larger
 	// of this and the operator's accelerator table counts, unless the budget
 	// says declaredWatts: Trusted. If wattsPerAccelerator is left out too, the
-	// table counts.
+	// table counts. Above 100k needs the verb use on
+	// priorities.power.counterweight.dev.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
@@ -107,7 +108,7 @@ type GPUWorkloadSpec struct {
 	// wattsPerAccelerator is the most one pod draws for each accelerator it asks
 	// for, its share of the node included: 1.3k and eight accelerators make
 	// 10.4k. Whole watts, e.g. 1.3k. Set instead of wattsPerPod, never beside
-	// it.
+	// it. Above 10k needs the verb use on priorities.power.counterweight.dev.
 	// +optional
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:XIntOrString
@@ -150,6 +151,7 @@ type GPUWorkloadSpec struct {
 	// releaseDelaySeconds keeps a pod's watts reserved a while after it ended,
 	// since autoscalers flap and the next run often follows. 0 to 86400; 60 if
 	// left out. Yields to pods that wait with the same or a higher priority.
+	// Above 600 needs the verb use on priorities.power.counterweight.dev.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=86400
@@ -189,6 +191,12 @@ type Reservation struct {
 	// releaseDelaySeconds later.
 	// +optional
 	EndedAt *metav1.Time `json:"endedAt,omitempty"`
+
+	// terminationGracePeriodSeconds of the pod where it is longer than 30. If
+	// the pod vanishes, its watts are held for that long once its node is heard.
+	// +optional
+	// +kubebuilder:validation:Minimum=31
+	TerminationGracePeriodSeconds int64 `json:"terminationGracePeriodSeconds,omitempty"`
 }
 
 // GPUWorkloadPods counts a workload's pods.

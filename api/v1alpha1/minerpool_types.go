@@ -20,18 +20,47 @@ const (
 )
 
 // Firmware names how a device is spoken to.
-// +kubebuilder:validation:Enum=Auto;BraiinsOS;LuxOS
+// +kubebuilder:validation:Enum=Auto;Antminer;BraiinsOS;LuxOS;VNish;WhatsMiner;ePIC;Auradine;Avalon;AxeOS;SealMiner;MaraFW;ProtoRig
 type Firmware string
 
 // The values of MinerPool.spec.devices.firmware.
 const (
 	// FirmwareAuto asks each device what it is.
 	FirmwareAuto Firmware = "Auto"
+	// FirmwareAntminer is Bitmain's own firmware, by its web pages.
+	FirmwareAntminer Firmware = "Antminer"
 	// FirmwareBraiinsOS is Braiins OS, by its public REST API.
 	FirmwareBraiinsOS Firmware = "BraiinsOS"
 	// FirmwareLuxOS is LuxOS, by its cgminer-style TCP API.
 	FirmwareLuxOS Firmware = "LuxOS"
+	// FirmwareVNish is VNish (AnthillOS) 1.2 or later, by its REST API.
+	FirmwareVNish Firmware = "VNish"
+	// FirmwareWhatsMiner is MicroBT's own firmware, by its TCP API v2 or v3.
+	FirmwareWhatsMiner Firmware = "WhatsMiner"
+	// FirmwareEPIC is ePIC's firmware (PowerPlay), by its HTTP API.
+	FirmwareEPIC Firmware = "ePIC"
+	// FirmwareAuradine is Auradine's own firmware (FluxOS), by HTTP and its RPC.
+	FirmwareAuradine Firmware = "Auradine"
+	// FirmwareAvalon is Canaan's own firmware, by its cgminer-style TCP API.
+	FirmwareAvalon Firmware = "Avalon"
+	// FirmwareAxeOS is AxeOS (ESP-Miner), by its HTTP API.
+	FirmwareAxeOS Firmware = "AxeOS"
+	// FirmwareSealMiner is Bitdeer's own firmware, by its cgminer-style TCP API.
+	FirmwareSealMiner Firmware = "SealMiner"
+	// FirmwareMaraFW is Marathon's firmware, by its web API.
+	FirmwareMaraFW Firmware = "MaraFW"
+	// FirmwareProtoRig is that of Proto Rigs, by its REST API.
+	FirmwareProtoRig Firmware = "ProtoRig"
 )
+
+// Firmwares are those that can be named, FirmwareAuto aside.
+func Firmwares() []Firmware {
+	return []Firmware{
+		FirmwareAntminer, FirmwareBraiinsOS, FirmwareLuxOS, FirmwareVNish, FirmwareWhatsMiner, FirmwareEPIC,
+		FirmwareAuradine, FirmwareAvalon, FirmwareAxeOS, FirmwareSealMiner, FirmwareMaraFW,
+		FirmwareProtoRig,
+	}
+}
 
 // HostNetwork says which network an agent pod is on.
 // +kubebuilder:validation:Enum=Disabled;Enabled
@@ -49,7 +78,8 @@ const (
 
 // FirmwarePort maps one firmware to a port.
 type FirmwarePort struct {
-	// firmware that is spoken to on port: BraiinsOS or LuxOS.
+	// firmware that is spoken to on port, e.g. BraiinsOS; any that
+	// devices.firmware takes, but Auto.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self != 'Auto'",message="spec.devices.ports[].firmware must name one firmware, e.g. BraiinsOS: Auto has no port"
 	Firmware Firmware `json:"firmware,omitempty"`
@@ -81,8 +111,9 @@ type MinerDevices struct {
 	// +kubebuilder:validation:XValidation:rule="[self.filter(a, isCIDR(a)).map(a, cidr(a))].all(cidrs, self.filter(a, isIP(a.split('-')[0])).map(a, ip(a.split('-')[0])).all(first, !cidrs.exists(c, c.containsIP(first))))",message="spec.devices.addresses must not overlap: remove the address, or the FIRST-LAST, that lies inside a CIDR"
 	Addresses []string `json:"addresses,omitempty"`
 
-	// firmware of the devices: BraiinsOS, LuxOS, or Auto (if left out), which
-	// asks each device.
+	// firmware of the devices: Antminer, Auradine, Avalon, AxeOS, BraiinsOS,
+	// LuxOS, MaraFW, ProtoRig, SealMiner, VNish, WhatsMiner, ePIC, or Auto
+	// (if left out), which asks each device.
 	// +optional
 	Firmware Firmware `json:"firmware,omitempty"`
 
@@ -95,9 +126,10 @@ type MinerDevices struct {
 	Ports []FirmwarePort `json:"ports,omitempty"`
 
 	// credentialsSecret names a Secret in this namespace with the keys username
-	// and password, and optionally FIRMWARE.username and FIRMWARE.password (e.g.
-	// LuxOS.password), which win for that firmware. If left out, each firmware's
-	// factory credentials are used.
+	// and password, or FIRMWARE.username and FIRMWARE.password (e.g.
+	// VNish.password), or both; those of a firmware win. If left out, and for
+	// firmwares that a Secret without the common keys does not name, each
+	// firmware's factory credentials are used.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

@@ -86,10 +86,12 @@ var gpuWorkloadRules = slices.Concat(commonRules("GPUWorkload"), []rule{
 		pass: []any{
 			[]any{}, []any{reservation("u-1"), reservation("u-2")}, many(4096, func(i int) any { return reservation(fmt.Sprint("u-", i)) }),
 			[]any{with(reservation("u-1"), "endedAt", "2026-07-01T16:00:00Z")}, reservationOf("0"),
+			[]any{with(reservation("u-1"), "terminationGracePeriodSeconds", 31)},
 		},
 		fail: []any{
 			[]any{reservation("u-1"), reservation("u-1")}, many(4097, func(i int) any { return reservation(fmt.Sprint("u-", i)) }),
 			[]any{without(reservation("u-1"), "watts")}, []any{with(reservation("u-1"), "endedAt", "yesterday")},
+			[]any{with(reservation("u-1"), "terminationGracePeriodSeconds", 30)},
 			reservationOf("-5"), reservationOf("20Mi"), reservationOf("00000000000000001"),
 		},
 	},

@@ -59,10 +59,10 @@ var minerPoolRules = slices.Concat(commonRules("MinerPool"), []rule{
 			[]any{"10.20.0.0/22", "10.20.1.7"}, []any{"10.20.0.0/22", "10.20.1.7-10.20.9.9"},
 		},
 	},
-	{kind: "MinerPool", field: "spec.devices.firmware", pass: []any{absent, "Auto", "BraiinsOS", "LuxOS"}, fail: []any{"", "Stock"}},
+	{kind: "MinerPool", field: "spec.devices.firmware", pass: []any{absent, "Auto", "Antminer", "MaraFW", "ProtoRig", "BraiinsOS", "LuxOS", "VNish", "WhatsMiner", "ePIC", "Auradine", "Avalon", "AxeOS", "SealMiner"}, fail: []any{"", "Stock"}},
 	{
 		kind: "MinerPool", field: "spec.devices.ports",
-		pass: []any{absent, []any{}, []any{port("BraiinsOS", 1), port("LuxOS", 65535)}},
+		pass: []any{absent, []any{}, []any{port("BraiinsOS", 1), port("LuxOS", 65535), port("VNish", 8080)}},
 		fail: []any{
 			[]any{port("BraiinsOS", 0)}, []any{port("BraiinsOS", 65536)}, []any{port("Auto", 80)}, []any{port("Stock", 80)},
 			[]any{port("LuxOS", 80), port("LuxOS", 81)}, []any{without(port("LuxOS", 80), "port")}, []any{without(port("LuxOS", 80), "firmware")},

@@ -20,8 +20,18 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/counterweight-dev/counterweight/internal/minersim"
+	"github.com/counterweight-dev/counterweight/internal/minersim/antminer"
+	"github.com/counterweight-dev/counterweight/internal/minersim/auradine"
+	"github.com/counterweight-dev/counterweight/internal/minersim/avalon"
+	"github.com/counterweight-dev/counterweight/internal/minersim/axeos"
 	"github.com/counterweight-dev/counterweight/internal/minersim/braiins"
+	"github.com/counterweight-dev/counterweight/internal/minersim/epic"
 	"github.com/counterweight-dev/counterweight/internal/minersim/luxos"
+	"github.com/counterweight-dev/counterweight/internal/minersim/marafw"
+	"github.com/counterweight-dev/counterweight/internal/minersim/proto"
+	"github.com/counterweight-dev/counterweight/internal/minersim/sealminer"
+	"github.com/counterweight-dev/counterweight/internal/minersim/vnish"
+	"github.com/counterweight-dev/counterweight/internal/minersim/whatsminer"
 )
 
 func main() {
@@ -57,16 +67,27 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := allowFiles(len(fleet.Devices)); err != nil {
+	if err := allowFiles(fleet.Listeners()); err != nil {
 		return err
 	}
 	log := logr.FromSlogHandler(slog.NewTextHandler(stderr, nil))
 	return serve(ctx, minersim.NewSite(fleet, fronts, log), *httpAddress, log)
 }
 
+// newFronts are all firmwares, and what ends their servers.
 func newFronts() (map[string]minersim.Front, func()) {
-	b := braiins.New()
-	return map[string]minersim.Front{"BraiinsOS": b, "LuxOS": luxos.New()}, func() { _ = b.Close() }
+	fronts := map[string]minersim.Front{
+		"Antminer": antminer.New(), "Auradine": auradine.New(), "Avalon": avalon.New(), "AxeOS": axeos.New(), "BraiinsOS": braiins.New(), "LuxOS": luxos.New(),
+		"MaraFW": marafw.New(), "ProtoRig": proto.New(), "SealMiner": sealminer.New(), "VNish": vnish.New(), "WhatsMinerV2": whatsminer.NewV2(),
+		"WhatsMinerV3": whatsminer.NewV3(), "ePIC": epic.New(),
+	}
+	return fronts, func() {
+		for _, f := range fronts {
+			if c, ok := f.(io.Closer); ok {
+				_ = c.Close()
+			}
+		}
+	}
 }
 
 func load(path string, fronts map[string]minersim.Front) (*minersim.Fleet, error) {
@@ -89,8 +110,8 @@ func load(path string, fronts map[string]minersim.Front) (*minersim.Fleet, error
 }
 
 // allowFiles raises the limit of open files to what it may be and checks that it is enough for a
-// listener and a connection per miner.
-func allowFiles(devices int) error {
+// listener and a connection at each port of each miner.
+func allowFiles(listeners int) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("reading the limit of open files: %w", err)
@@ -99,8 +120,8 @@ func allowFiles(devices int) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("raising the limit of open files: %w", err)
 	}
-	if need := uint64(devices)*5/4 + 64; need > limit.Cur {
-		return fmt.Errorf("%d miners need about %d open files, the limit is %d: raise it (ulimit -Hn) or serve fewer", devices, need, limit.Cur)
+	if need := uint64(listeners)*5/4 + 64; need > limit.Cur {
+		return fmt.Errorf("%d ports of miners need about %d open files, the limit is %d: raise it (ulimit -Hn) or serve fewer", listeners, need, limit.Cur)
 	}
 	return nil
 }

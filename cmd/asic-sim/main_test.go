@@ -24,6 +24,12 @@ seed: 1
 groups:
 - {name: a, count: 3, model: S21, firmware: BraiinsOS, firstAddress: BASE1, budget: x, ports: {BraiinsOS: 18081}}
 - {name: b, count: 3, model: S19k Pro, firmware: LuxOS, firstAddress: BASE101, budget: x, initial: Sleeping}
+- {name: c, count: 2, model: S21 Pro, firmware: VNish, firmwareVersion: 1.3.4, firstAddress: BASE201, budget: x, ports: {VNish: 18081}}
+- {name: v2, count: 1, model: M60S, firmware: WhatsMinerV2, firstAddress: BASE111, budget: x, whatsMiner: {apiSwitch: true}}
+- {name: v3, count: 1, model: M63S, firmware: WhatsMinerV3, firstAddress: BASE112, budget: x}
+- {name: epic, count: 1, model: S19 XP, firmware: ePIC, firmwareVersion: 1.30.0, firstAddress: BASE113, budget: x, ports: {ePIC.web: 18081}}
+- {name: auradine, count: 1, model: AT2880, firmware: Auradine, firstAddress: BASE114, budget: x}
+- {name: seal, count: 1, model: SealMiner A2, firmware: SealMiner, firstAddress: BASE115, budget: x, ports: {SealMiner.web: 18081}}
 `
 
 func write(t *testing.T, file string) string {
@@ -92,7 +98,7 @@ func TestServesUntilTold(t *testing.T) {
 			Port    int
 		}
 	}
-	if err := json.Unmarshal(get("/truth"), &truth); err != nil || len(truth.Devices) != 6 {
+	if err := json.Unmarshal(get("/truth"), &truth); err != nil || len(truth.Devices) != 13 {
 		t.Fatalf("%d devices, %v", len(truth.Devices), err)
 	}
 	for _, d := range truth.Devices {
@@ -126,7 +132,8 @@ func TestBadInputIsOneClearError(t *testing.T) {
 		"flag provided but not defined":    {"--flet", "x"},
 		"groups[0].model: unknown model":   {"--fleet", write(t, strings.Replace(fleetFile, "S21", "S9", 1))},
 		"groups[1].firmware: unknown firm": {"--fleet", write(t, strings.Replace(fleetFile, "LuxOS", "Stock", 1))},
-		"--http: listen tcp":               {"--fleet", write(t, fleetFile), "--http", taken.Addr().String()},
+		"groups[2].firmwareVersion: unknown version \"1.4\" of VNish; known: 1.2.7, 1.2.6, 1.3.4": {"--fleet", write(t, strings.Replace(fleetFile, "1.3.4", "\"1.4\"", 1))},
+		"--http: listen tcp": {"--fleet", write(t, fleetFile), "--http", taken.Addr().String()},
 	} {
 		err := run(t.Context(), args, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -15,13 +15,23 @@ type options struct {
 	listen, tlsDir, credentialsDir, pool, podUID, http string
 }
 
-// usageError is a setting that the caller has to mend.
+// usageError is a setting that the caller has to mend. It may be of no flag, a flag may have no variable, and the
+// problem may name its fix.
 type usageError struct {
 	flag, env, problem, fix string
 }
 
 func (e *usageError) Error() string {
-	return fmt.Sprintf("--%s (or %s): %s; %s", e.flag, e.env, e.problem, e.fix)
+	text := e.problem
+	if e.env != "" {
+		text = fmt.Sprintf("--%s (or %s): %s", e.flag, e.env, text)
+	} else if e.flag != "" {
+		text = fmt.Sprintf("--%s: %s", e.flag, text)
+	}
+	if e.fix != "" {
+		text += "; " + e.fix
+	}
+	return text
 }
 
 // setting is one flag with its variable, so that flag, environment and complaint can't drift apart.

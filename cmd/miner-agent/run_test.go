@@ -132,7 +132,7 @@ func TestServesTheOperatorAndStops(t *testing.T) {
 			break
 		}
 	}
-	for path, want := range map[string]string{"/readyz": "ok", "/metrics": `counterweight_agent_watts{kind="bound"} 0`} {
+	for path, want := range map[string]string{"/readyz": "ok", "/metrics": `counterweight_miner_agent_bound_watts 0`} {
 		response, err := http.Get("http://" + o.http + path)
 		if err != nil {
 			t.Fatal(err)
@@ -141,6 +141,22 @@ func TestServesTheOperatorAndStops(t *testing.T) {
 		_ = response.Body.Close()
 		if !strings.Contains(string(body), want) {
 			t.Errorf("%s says %s", path, body)
+		}
+	}
+	// The page takes no orders, and has nothing but these.
+	for request, want := range map[string]int{"POST /metrics": 405, "PUT /readyz": 405, "GET /": 404, "GET /debug/pprof/": 404} {
+		method, path, _ := strings.Cut(request, " ")
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+o.http+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: %d, want %d", request, response.StatusCode, want)
 		}
 	}
 	leave()

@@ -6,6 +6,7 @@ package miner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -15,18 +16,30 @@ type Firmware string
 
 // The firmwares that have a driver.
 const (
-	Auto      Firmware = "Auto"
-	BraiinsOS Firmware = "BraiinsOS"
-	LuxOS     Firmware = "LuxOS"
+	Auto       Firmware = "Auto"
+	BraiinsOS  Firmware = "BraiinsOS"
+	LuxOS      Firmware = "LuxOS"
+	VNish      Firmware = "VNish"
+	WhatsMiner Firmware = "WhatsMiner"
+	EPIC       Firmware = "ePIC"
+	Auradine   Firmware = "Auradine"
+	Avalon     Firmware = "Avalon"
+	SealMiner  Firmware = "SealMiner"
+	AxeOS      Firmware = "AxeOS"
+	Antminer   Firmware = "Antminer"
+	MaraFW     Firmware = "MaraFW"
+	ProtoRig   Firmware = "ProtoRig"
 )
 
 // Target is where a machine is and how to be let in.
 type Target struct {
 	Address netip.Addr
 	// Port overrides the firmware's own; 0 keeps it.
-	Port     int
-	Username string
-	Password string
+	Port int
+	// SecondPort overrides that of a firmware's second API, where it has two; 0 keeps its distance to the first.
+	SecondPort int
+	Username   string
+	Password   string
 }
 
 // Driver minds one machine. It is used by one goroutine at a time.
@@ -60,7 +73,48 @@ var (
 	ErrRefused = errors.New("refused by the machine")
 	// ErrHalfApplied: a setting of several steps stopped in the middle; read before assuming anything.
 	ErrHalfApplied = errors.New("applied in part")
+	// ErrPerhaps: a probe met what may be its firmware, and only a login tells. A surer claim wins over it.
+	ErrPerhaps = errors.New("perhaps this firmware")
 )
+
+// Errors that are narrower than one of the above, for whoever tells a person what to mend.
+var (
+	// ErrLocked is an ErrUnauthorized: the machine takes orders from nobody until a person opens its API.
+	ErrLocked error = &narrower{"its API is locked", ErrUnauthorized}
+	// ErrToken is an ErrUnauthorized: the login went well, and what it gave is not taken, or no longer.
+	ErrToken error = &narrower{"token refused", ErrUnauthorized}
+	// ErrVersion is an ErrNotThisFirmware: the firmware in a version that has no driver.
+	ErrVersion error = &narrower{"a version that is not supported", ErrNotThisFirmware}
+)
+
+// narrower is an error that is a broader one as well, and does not say that one's words.
+type narrower struct {
+	text    string
+	broader error
+}
+
+func (e *narrower) Error() string { return e.text }
+func (e *narrower) Unwrap() error { return e.broader }
+
+// Busy is an ErrBusy of a machine that says when to come back, or whose maker does.
+type Busy struct {
+	After time.Duration
+}
+
+func (e *Busy) Error() string {
+	return fmt.Sprintf("%v, ask again in %s", ErrBusy, e.After.Round(time.Second))
+}
+
+// Unwrap makes it an ErrBusy.
+func (e *Busy) Unwrap() error { return ErrBusy }
+
+// RetryAfter is when to ask a machine again that is busy; ok is false where nobody says.
+func RetryAfter(err error) (after time.Duration, ok bool) {
+	if busy, found := errors.AsType[*Busy](err); found {
+		return busy.After, true
+	}
+	return 0, false
+}
 
 // NotApplied says whether an error of Apply means that the machine surely did not take the setting.
 // After any other error it may have, and a raise must be counted as done (rule L5).
@@ -176,6 +230,9 @@ type Capabilities struct {
 	NameplateWatts int64
 	// NameplateTHs is the rated hash rate of the model, 0 when not known.
 	NameplateTHs float64
+	// NominalWatts is about what NameplateTHs takes, where NameplateWatts is the most that the machine may draw
+	// rather than that; else 0.
+	NominalWatts int64
 	// ResidualWatts is what the machine typically draws asleep.
 	ResidualWatts int64
 

@@ -20,6 +20,10 @@ func TestNotApplied(t *testing.T) {
 		"a time-out":                {errors.New("deadline"), false},
 		"half applied":              {ErrHalfApplied, false},
 		"half applied, then busy":   {errors.Join(ErrBusy, ErrHalfApplied), false},
+		"locked":                    {fmt.Errorf("x: %w", ErrLocked), true},
+		"a token refused":           {ErrToken, true},
+		"an unsupported version":    {ErrVersion, true},
+		"perhaps":                   {ErrPerhaps, false},
 		"half applied, unreachable": {fmt.Errorf("%w: %w", ErrHalfApplied, ErrUnreachable), false},
 	}
 	for name, c := range cases {

@@ -20,6 +20,7 @@ var nameplates = map[string]Nameplate{
 	"s21pro":   {3510, 234},
 	"s21xp":    {3645, 270},
 	"s23hyd":   {5510, 580},
+	"protorig": {11550, 819},
 }
 
 // NameplateOf looks a model up by the name its firmware gives. Only an exact model counts: "S21 Pro Hyd"

@@ -10,10 +10,14 @@ import (
 type Device struct {
 	// Address is where the device answers.
 	Address netip.AddrPort
+	// Doors are where it answers too, in the order of its front's.
+	Doors []netip.AddrPort
 	// Group and Budget are the fleet file's names for what it belongs to.
 	Group, Budget string
 	// Firmware names the protocol front.
 	Firmware string
+	// FirmwareVersion is the front's, where it speaks for several.
+	FirmwareVersion string
 	// Serial and MAC identify the hardware, over reboots and fronts.
 	Serial, MAC string
 	// Username and Password are what the front asks for, where it asks at all.
@@ -69,7 +73,7 @@ func (d *Device) Truth() Truth {
 	}
 	d.Do(func(m *Machine) {
 		t.Model, t.Persona, t.State = m.Model.Name, m.Persona(), m.State()
-		t.Watts, t.TeraHashes, t.Reboots = tenth(m.Watts()), tenth(m.TeraHashes()), m.Reboots()
+		t.Watts, t.TeraHashes, t.Reboots = tenth(m.Watts()), thousandth(m.TeraHashes()), m.Reboots()
 	})
 	return t
 }

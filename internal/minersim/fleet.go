@@ -26,11 +26,55 @@ type Front interface {
 	Serve(d *Device, c net.Conn)
 }
 
+// Door is a port that a front serves beside its own.
+type Door struct {
+	// Name is how a group's ports call it, behind the firmware's and a dot.
+	Name string
+	// Port is the firmware's own.
+	Port uint16
+	// Versions are those whose machines have it; all, where there are none.
+	Versions []string
+	// Serve is for this door what Front.Serve is for the first.
+	Serve func(d *Device, c net.Conn)
+}
+
+// Doored is a front whose machines answer at several ports.
+type Doored interface {
+	// Doors are those beside Front.Port.
+	Doors() []Door
+}
+
+// doorsOf are a front's doors, of which most have none beside the first.
+func doorsOf(front Front) []Door {
+	if f, ok := front.(Doored); ok {
+		return f.Doors()
+	}
+	return nil
+}
+
+// DoorsIn are those of the machines of one version.
+func DoorsIn(front Front, version string) (doors []Door) {
+	for _, door := range doorsOf(front) {
+		if len(door.Versions) == 0 || slices.Contains(door.Versions, version) {
+			doors = append(doors, door)
+		}
+	}
+	return doors
+}
+
+// Versioned is a front that speaks as one of several generations of its firmware.
+type Versioned interface {
+	// Versions are those it knows; the first is that of a group that names none.
+	Versions() []string
+}
+
 // Start is how a device's firmware begins.
 type Start struct {
 	Asleep bool
 	// PSU tells that reported watts are measured by the supply.
 	PSU bool
+	// WhatsMiner is for the fronts of that name.
+	WhatsMiner WhatsMiner
 }
 
 // Fleet is every simulated device, in the order of the file.
@@ -49,25 +93,60 @@ func NewFleet(f FleetFile, fronts map[string]Front, clock Clock) (*Fleet, error)
 	fleet := &Fleet{order: map[string][]*Device{}, clock: clock}
 	epoch := clock.Now()
 	for i := range f.Groups {
-		g := &f.Groups[i]
+		g := f.Groups[i]
 		front, ok := fronts[g.Firmware]
 		if !ok {
 			known := slices.Sorted(maps.Keys(fronts))
 			return nil, fmt.Errorf("groups[%d].firmware: unknown firmware %q; known: %s", i, g.Firmware, strings.Join(known, ", "))
 		}
-		if err := checkPorts(g, fronts); err != nil {
+		if err := checkPorts(&g, fronts); err != nil {
 			return nil, fmt.Errorf("groups[%d].ports: %w", i, err)
 		}
-		fleet.addGroup(f.Seed, g, front, epoch)
+		if err := settleVersion(&g, front); err != nil {
+			return nil, fmt.Errorf("groups[%d].firmwareVersion: %w", i, err)
+		}
+		fleet.addGroup(f.Seed, &g, front, epoch)
 	}
 	return fleet, nil
 }
 
 func checkPorts(g *Group, fronts map[string]Front) error {
-	for name := range g.Ports {
-		if _, ok := fronts[name]; !ok {
-			return fmt.Errorf("unknown firmware %q; known: %s", name, strings.Join(slices.Sorted(maps.Keys(fronts)), ", "))
+	known := map[string]bool{}
+	for name, front := range fronts {
+		known[name] = true
+		for _, door := range doorsOf(front) {
+			known[name+"."+door.Name] = true
 		}
+	}
+	for name := range g.Ports {
+		if !known[name] {
+			return fmt.Errorf("unknown firmware %q; known: %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+	}
+	return nil
+}
+
+// portOf is the one a group gives, else the firmware's own.
+func (g *Group) portOf(name string, own uint16) uint16 {
+	if p, ok := g.Ports[name]; ok {
+		return uint16(p)
+	}
+	return own
+}
+
+// settleVersion checks a group's version, or fills in the front's first.
+func settleVersion(g *Group, front Front) error {
+	var known []string
+	if v, ok := front.(Versioned); ok {
+		known = v.Versions()
+	}
+	switch {
+	case len(known) == 0 && g.FirmwareVersion != "":
+		return fmt.Errorf("%s is simulated in one version only: leave it out", g.Firmware)
+	case len(known) > 0 && g.FirmwareVersion == "":
+		g.FirmwareVersion = known[0]
+	case len(known) > 0 && !slices.Contains(known, g.FirmwareVersion):
+		return fmt.Errorf("unknown version %q of %s; known: %s", g.FirmwareVersion, g.Firmware, strings.Join(known, ", "))
 	}
 	return nil
 }
@@ -75,16 +154,17 @@ func checkPorts(g *Group, fronts map[string]Front) error {
 func (f *Fleet) addGroup(seed uint64, g *Group, front Front, epoch time.Time) {
 	model, _ := FindModel(g.Model)
 	first, last, _ := g.span()
-	port := front.Port()
-	if p, ok := g.Ports[g.Firmware]; ok {
-		port = uint16(p)
-	}
+	port := g.portOf(g.Firmware, front.Port())
 	var members []*Device
 	for n := first; n <= last; n++ {
 		d := &Device{
 			Address: netip.AddrPortFrom(address(n), port), Group: g.Name, Budget: g.Budget,
-			Firmware: g.Firmware, Username: g.Username, Password: g.Password,
+			Firmware: g.Firmware, FirmwareVersion: g.FirmwareVersion, Username: g.Username, Password: g.Password,
 			clock: f.clock, epoch: epoch,
+		}
+		for _, door := range DoorsIn(front, g.FirmwareVersion) {
+			at := netip.AddrPortFrom(address(n), g.portOf(g.Firmware+"."+door.Name, door.Port))
+			d.Doors = append(d.Doors, at)
 		}
 		d.Serial = fmt.Sprintf("SIM%d%08X", seed%1000, n)
 		d.MAC = fmt.Sprintf("02:c7:%02x:%02x:%02x:%02x", byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
@@ -93,7 +173,9 @@ func (f *Fleet) addGroup(seed uint64, g *Group, front Front, epoch time.Time) {
 			tuning.ReportErrorPercent = math.Min(tuning.ReportErrorPercent, psuErrorPercent)
 		}
 		traits := NewTraits(seed, d.Address.Addr().String(), model, front.ResidualWatts(), tuning)
-		memory, settled := front.Adopt(d, &traits, Start{Asleep: g.Initial == string(Sleeping), PSU: g.PowerSource == "PSU"})
+		memory, settled := front.Adopt(d, &traits, Start{
+			Asleep: g.Initial == string(Sleeping), PSU: g.PowerSource == "PSU", WhatsMiner: g.WhatsMiner,
+		})
 		d.machine = NewMachine(traits, memory, 0, settled)
 		members = append(members, d)
 	}
@@ -111,7 +193,7 @@ const psuErrorPercent = 0.2
 
 func (f *Fleet) beginPersonas(g *Group) {
 	next := f.order[g.Name]
-	for _, p := range personas {
+	for _, p := range Personas {
 		n := g.Personas[string(p)]
 		for _, d := range next[:n] {
 			d.Do(func(m *Machine) { m.SetPersona(p) })
@@ -168,6 +250,14 @@ func (f *Fleet) at(address string) ([]*Device, error) {
 	return f.Devices[i : i+1], nil
 }
 
+// Listeners is how many ports the fleet answers at.
+func (f *Fleet) Listeners() (n int) {
+	for _, d := range f.Devices {
+		n += 1 + len(d.Doors)
+	}
+	return n
+}
+
 // Sums are the true watts of a fleet at an instant.
 type Sums struct {
 	At      time.Time          `json:"at"`
@@ -194,3 +284,6 @@ func (f *Fleet) Sum() Sums {
 
 // tenth rounds to what anyone would print.
 func tenth(x float64) float64 { return math.Round(x*10) / 10 }
+
+// thousandth is for hashrates: a small machine has one TH/s and less.
+func thousandth(x float64) float64 { return math.Round(x*1000) / 1000 }

@@ -25,9 +25,11 @@ type Group struct {
 	Count int    `json:"count"`
 	// Model by name, with or without "Antminer".
 	Model string `json:"model"`
-	// Firmware names the protocol front: BraiinsOS or LuxOS.
+	// Firmware names the protocol front, as docs/simulator.md lists them.
 	Firmware string `json:"firmware"`
-	// FirstAddress of the row, in 127.0.0.0/8.
+	// FirmwareVersion is which generation of it the machines run, where the front knows several.
+	FirmwareVersion string `json:"firmwareVersion"`
+	// FirstAddress of the row, in 127.0.0.0/8 or, where pods are to reach it, 198.18.0.0/15.
 	FirstAddress string `json:"firstAddress"`
 	// Budget is what /watts sums by; nothing is enforced.
 	Budget string `json:"budget"`
@@ -43,6 +45,8 @@ type Group struct {
 	Password string `json:"password"`
 	// PowerSource of reported watts: Estimate (the default) or PSU.
 	PowerSource string `json:"powerSource"`
+	// WhatsMiner sets what only those have.
+	WhatsMiner WhatsMiner `json:"whatsMiner"`
 	// Physics overrides the defaults of the model.
 	Physics *Tuning `json:"physics"`
 }
@@ -104,6 +108,7 @@ func (g *Group) check() error {
 		{"powerSource: ", oneOf(g.PowerSource, "", "Estimate", "PSU")},
 		{"personas", g.checkPersonas()},
 		{"ports.", g.checkPorts()},
+		{"whatsMiner.", g.WhatsMiner.check()},
 		{"physics.", g.tuning().check()},
 	} {
 		if field.err != nil {
@@ -167,7 +172,9 @@ func (t Tuning) check() error {
 	return nil
 }
 
-var loopback = netip.MustParsePrefix("127.0.0.0/8")
+// networks that simulated miners may have addresses of. The second is set aside for tests (RFC 2544), so no machine
+// of a site has one; it is for pods, whose loopback is their own.
+var networks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("198.18.0.0/15")}
 
 // span is the first and last address of the row.
 func (g *Group) span() (first, last uint32, err error) {
@@ -175,16 +182,21 @@ func (g *Group) span() (first, last uint32, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("%q is not an address", g.FirstAddress)
 	}
-	if !loopback.Contains(a) {
-		return 0, 0, fmt.Errorf("%s is not in %s: simulated miners live on this machine only", a, loopback)
+	n := slices.IndexFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
+	if n < 0 {
+		return 0, 0, fmt.Errorf("%s is not in %s or %s: simulated miners live on this machine only", a, networks[0], networks[1])
 	}
+	first = number(a)
+	beyond := uint64(number(networks[n].Addr())) + 1<<(32-networks[n].Bits()) - 1 // the network's broadcast address
+	if end := uint64(first) + uint64(g.Count) - 1; end < beyond {
+		return first, uint32(end), nil
+	}
+	return 0, 0, fmt.Errorf("%d addresses from %s on reach beyond %s", g.Count, a, address(uint32(beyond)-1))
+}
+
+func number(a netip.Addr) uint32 {
 	b := a.As4()
-	first = uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	end := uint64(first) + uint64(g.Count) - 1
-	if end > 0x7ffffffe {
-		return 0, 0, fmt.Errorf("%d addresses from %s on reach beyond 127.255.255.254", g.Count, a)
-	}
-	return first, uint32(end), nil
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 }
 
 func address(n uint32) netip.Addr {

@@ -19,7 +19,9 @@ func TestFleetFileErrorsNameTheField(t *testing.T) {
 		"groups[0].firstAddress: 10.0.0.1 is not in 127.0.0.0/8":            strings.Replace("groups: ["+goodGroup+"}]", "127.5.0.254", "10.0.0.1", 1),
 		`groups[0].firstAddress: "here" is not an address`:                  strings.Replace("groups: ["+goodGroup+"}]", "127.5.0.254", "here", 1),
 		"beyond 127.255.255.254":                                            strings.Replace("groups: ["+goodGroup+"}]", "127.5.0.254", "127.255.255.253", 1),
+		"beyond 198.19.255.254":                                             strings.Replace("groups: ["+goodGroup+"}]", "127.5.0.254", "198.19.255.253", 1),
 		`groups[0].initial: "Off" is not one of ["Hashing" "Sleeping"]`:     "groups: [" + goodGroup + ", initial: \"Off\"}]",
+		"groups[0].whatsMiner.maxTokens: 1001 is not between 0 and 1000":    "groups: [" + goodGroup + ", whatsMiner: {maxTokens: 1001}}]",
 		`groups[0].powerSource: "Guess"`:                                    "groups: [" + goodGroup + ", powerSource: Guess}]",
 		`groups[0].personas: unknown persona "lazy"`:                        "groups: [" + goodGroup + ", personas: {lazy: 1}}]",
 		"groups[0].personas: 4 machines named, the group has 3":             "groups: [" + goodGroup + ", personas: {deaf: 2, dark: 2}}]",
@@ -37,6 +39,14 @@ func TestFleetFileErrorsNameTheField(t *testing.T) {
 	}
 }
 
+func TestPodsReachTheNetworkForTests(t *testing.T) {
+	for _, first := range []string{"198.18.0.1", "198.19.255.252", "127.255.255.252"} {
+		if _, err := ParseFleet([]byte("groups: [" + strings.Replace(goodGroup, "127.5.0.254", first, 1) + "}]")); err != nil {
+			t.Errorf("three machines from %s on: %v", first, err)
+		}
+	}
+}
+
 func TestFleetFilePhysicsKeepsOtherDefaults(t *testing.T) {
 	f, err := ParseFleet([]byte("groups: [" + goodGroup + ", physics: {bootSeconds: 5, reportErrorPercent: 0}}]"))
 	if err != nil {
@@ -46,5 +56,16 @@ func TestFleetFilePhysicsKeepsOtherDefaults(t *testing.T) {
 	want.BootSeconds, want.ReportErrorPercent = 5, 0
 	if got := f.Groups[0].tuning(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestModelsAreFoundWithoutTheirMaker(t *testing.T) {
+	for name, want := range map[string]string{
+		"S21": "Antminer S21", "antminer s21": "Antminer S21", "M60S": "WhatsMiner M60S", "Whatsminer m63s": "WhatsMiner M63S",
+		"Nano 3S": "Avalon Nano 3S", "avalon a1566": "Avalon A1566", "Gamma": "Bitaxe Gamma", "bitaxe gt": "Bitaxe GT",
+	} {
+		if m, err := FindModel(name); err != nil || m.Name != want {
+			t.Errorf("%q is %q, %v", name, m.Name, err)
+		}
 	}
 }

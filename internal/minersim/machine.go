@@ -18,6 +18,11 @@ type Order struct {
 	Dip time.Duration
 	// DipKeeps is the share of the level that goes on during the dip.
 	DipKeeps float64
+	// Hold, where above zero, is how long Watts last; then the level moves on to Next by itself,
+	// in another Ramp: a tuner that ends.
+	Hold time.Duration
+	// Next is what Watts become after Hold.
+	Next float64
 }
 
 // Memory is what firmware remembers over a reboot.
@@ -39,6 +44,8 @@ const (
 	Sleeping State = "Sleeping"
 	// Hashing machines hold a level.
 	Hashing State = "Hashing"
+	// Broken machines draw their residual watts and obey nothing.
+	Broken State = "Broken"
 )
 
 // fallTime is how long the watts of a machine take to fall when its supply lets go: the
@@ -59,6 +66,7 @@ type Machine struct {
 	bootedAt time.Duration
 	nextHot  time.Duration
 	reboots  int
+	habits   habits
 }
 
 // pending is a command that is late.
@@ -70,46 +78,57 @@ type pending struct {
 // NewMachine makes a machine that has been settled at the given order for a long time.
 func NewMachine(traits Traits, memory Memory, at time.Duration, settled Order) *Machine {
 	m := &Machine{Traits: traits, memory: memory, persona: Good, now: at}
-	m.level = newPath(at-historyKept, m.target(settled))
+	m.level = newPath(at-historyKept, m.target(settled.Watts))
 	m.bootedAt = at - historyKept
 	m.bootEnd = m.bootedAt
 	return m
 }
 
-// target is the level an order settles at.
-func (m *Machine) target(o Order) float64 { return math.Max(0, o.Watts-m.ResidualWatts) }
+// target is the level that so many watts at the wall are.
+func (m *Machine) target(watts float64) float64 { return math.Max(0, watts-m.ResidualWatts) }
 
 // Advance steps the machine to the instant. Time never runs backwards: an earlier instant
 // changes nothing.
 func (m *Machine) Advance(to time.Duration) {
 	for {
-		at, hot := m.nextEvent()
+		at, do := m.nextEvent()
 		if at > to {
 			break
 		}
 		m.now = max(m.now, at)
-		if hot {
-			m.Reboot(true)
-			m.scheduleHot(m.bootEnd)
-			continue
-		}
-		do := m.pending[0].do
-		m.pending = m.pending[1:]
 		do()
 	}
 	m.now = max(m.now, to)
 }
 
 // nextEvent is the earliest thing that happens by itself.
-func (m *Machine) nextEvent() (at time.Duration, hot bool) {
+func (m *Machine) nextEvent() (at time.Duration, do func()) {
 	at = math.MaxInt64
 	if len(m.pending) > 0 {
-		at = m.pending[0].at
+		at, do = m.pending[0].at, m.arrive
 	}
 	if m.persona == RebootsHot && m.nextHot < at {
-		return m.nextHot, true
+		at, do = m.nextHot, m.rebootHot
 	}
-	return at, false
+	if drift := m.nextDrift(); drift < at {
+		at, do = drift, m.lower
+	}
+	if other := m.nextOther(); other < at {
+		at, do = other, m.takeBack
+	}
+	return at, do
+}
+
+// arrive lets the first of the late commands take effect.
+func (m *Machine) arrive() {
+	do := m.pending[0].do
+	m.pending = m.pending[1:]
+	do()
+}
+
+func (m *Machine) rebootHot() {
+	m.Reboot(true)
+	m.scheduleHot(m.bootEnd)
 }
 
 // Command applies an order as the persona has it: now, later or never.
@@ -131,6 +150,12 @@ func (m *Machine) obey(do func()) {
 
 // do lays the path an order takes.
 func (m *Machine) do(o Order) {
+	if m.restarts(o) {
+		if m.strained(); m.habits.failed {
+			return
+		}
+	}
+	m.habits.told, m.habits.drift = m.target(o.Watts), m.now+driftEvery
 	start := m.now + o.Lag
 	knots := make([]knot, 0, 4)
 	level := m.level.level(m.now)
@@ -142,8 +167,18 @@ func (m *Machine) do(o Order) {
 		start = down + o.Dip
 		knots = append(knots, knot{down, level * o.DipKeeps}, knot{start, level * o.DipKeeps})
 	}
-	knots = append(knots, knot{start + max(o.Ramp, fallTime), m.target(o)})
-	m.level.replace(m.now, knots...)
+	m.level.replace(m.now, append(knots, m.climb(start, o)...)...)
+}
+
+// climb is the way from where the level is at start to where an order settles.
+func (m *Machine) climb(start time.Duration, o Order) []knot {
+	ramp := max(o.Ramp, fallTime)
+	knots := []knot{{start + ramp, m.target(o.Watts)}}
+	if o.Hold > 0 {
+		end := start + ramp + o.Hold
+		knots = append(knots, knot{end, m.target(o.Watts)}, knot{end + ramp, m.target(o.Next)})
+	}
+	return knots
 }
 
 // Reboot takes the machine off the network, whatever its persona; what it does afterwards is up
@@ -151,19 +186,23 @@ func (m *Machine) do(o Order) {
 func (m *Machine) Reboot(hot bool) {
 	m.reboots++
 	m.pending = nil
+	m.habits.setBack = nil
 	m.bootEnd = m.now + m.Boot
 	m.bootedAt = m.bootEnd
 	o := m.memory.Boot(hot || m.persona == RebootsHot)
-	m.level.replace(m.now,
-		knot{m.now + fallTime, 0},
-		knot{m.bootEnd + o.Lag, 0},
-		knot{m.bootEnd + o.Lag + max(o.Ramp, fallTime), m.target(o)})
+	if m.strained(); m.habits.failed {
+		return
+	}
+	m.habits.told, m.habits.drift = m.target(o.Watts), m.bootEnd+driftEvery
+	up := m.bootEnd + o.Lag
+	m.level.replace(m.now, append([]knot{{m.now + fallTime, 0}, {up, 0}}, m.climb(up, o)...)...)
 }
 
 // SetPersona changes how the machine behaves from now on. Orders that were already late still
 // come.
 func (m *Machine) SetPersona(p Persona) {
 	m.persona = p
+	m.takeUp()
 	if p == RebootsHot {
 		m.scheduleHot(m.now)
 	}
@@ -188,8 +227,14 @@ func (m *Machine) wattsAt(t time.Duration) float64 {
 	return m.ResidualWatts + m.level.level(t)*(1+m.deviation(t))
 }
 
-// ReportedWatts is the draw as firmware estimates it.
-func (m *Machine) ReportedWatts() float64 { return m.Watts() * (1 + m.ReportError) }
+// ReportedWatts is the draw as firmware tells it.
+func (m *Machine) ReportedWatts() float64 {
+	watts := m.Watts() * (1 + m.ReportError)
+	if m.persona == Liar {
+		watts *= liarShare
+	}
+	return watts
+}
 
 // TargetWatts is what the machine settles at if it is left alone.
 func (m *Machine) TargetWatts() float64 { return m.ResidualWatts + m.level.end() }
@@ -232,6 +277,8 @@ func (m *Machine) State() State {
 		return Booting
 	case m.level.moving(m.now):
 		return Ramping
+	case m.habits.failed:
+		return Broken
 	case m.level.level(m.now) <= 0:
 		return Sleeping
 	default:

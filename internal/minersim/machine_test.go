@@ -44,6 +44,10 @@ func drawOrder(t *rapid.T) Order {
 		o.Dip = 5 * time.Second
 		o.DipKeeps = rapid.SampledFrom([]float64{0, 0.5}).Draw(t, "keeps")
 	}
+	if rapid.Bool().Draw(t, "holds") {
+		o.Hold = time.Duration(rapid.Int64Range(1, 60000).Draw(t, "hold ms")) * time.Millisecond
+		o.Next = rapid.Float64Range(1200, 4000).Draw(t, "next")
+	}
 	return o
 }
 
@@ -54,7 +58,7 @@ func disturb(t *rapid.T, m *Machine, mem *memory) {
 		mem.order = drawOrder(t)
 		m.Command(mem.order)
 	case 2:
-		m.SetPersona(rapid.SampledFrom(personas).Draw(t, "persona"))
+		m.SetPersona(rapid.SampledFrom(Personas).Draw(t, "persona"))
 	case 3:
 		m.CommandReboot(rapid.Bool().Draw(t, "hot"))
 	case 4:
@@ -100,18 +104,33 @@ func TestSettles(t *testing.T) {
 		m.Advance(m.Now() + time.Hour)
 		o := drawOrder(t)
 		m.Command(o)
-		m.Advance(m.Now() + o.Lag + o.Dip + fallTime + max(o.Ramp, fallTime))
+		ramp := max(o.Ramp, fallTime)
+		m.Advance(m.Now() + o.Lag + o.Dip + ramp)
+		if o.Dip > 0 {
+			m.Advance(m.Now() + fallTime)
+		}
+		isAt(t, m, o.Watts)
+		if o.Hold > 0 {
+			m.Advance(m.Now() + o.Hold)
+			isAt(t, m, o.Watts)
+			m.Advance(m.Now() + ramp)
+			isAt(t, m, o.Next)
+		}
 		if s := m.State(); s != Hashing && s != Sleeping {
 			t.Fatalf("still %s", s)
 		}
-		want := math.Max(o.Watts, m.ResidualWatts)
-		if got := m.Watts(); math.Abs(got-want) > 0.0151*want {
-			t.Fatalf("settled at %g W, told %g W", got, want)
-		}
-		if (o.Watts == 0) != (m.TeraHashes() == 0) {
-			t.Fatalf("told %g W, hashes at %g TH/s", o.Watts, m.TeraHashes())
-		}
 	})
+}
+
+func isAt(t *rapid.T, m *Machine, told float64) {
+	t.Helper()
+	want := math.Max(told, m.ResidualWatts)
+	if got := m.Watts(); math.Abs(got-want) > 0.0151*want {
+		t.Fatalf("settled at %g W, told %g W", got, want)
+	}
+	if (told == 0) != (m.TeraHashes() == 0) {
+		t.Fatalf("told %g W, hashes at %g TH/s", told, m.TeraHashes())
+	}
 }
 
 // TestStepsDoNotMatter: a machine looked at often is where one looked at once is.
@@ -120,7 +139,7 @@ func TestStepsDoNotMatter(t *testing.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		once, _ := testMachine(seed, DefaultTuning())
 		often, _ := testMachine(seed, DefaultTuning())
-		p := rapid.SampledFrom(personas).Draw(t, "persona")
+		p := rapid.SampledFrom(Personas).Draw(t, "persona")
 		o := drawOrder(t)
 		for _, m := range []*Machine{once, often} {
 			m.SetPersona(p)

@@ -134,7 +134,7 @@ func TestRebootLosesLateOrders(t *testing.T) {
 }
 
 func TestParsePersonaListsTheKnownOnes(t *testing.T) {
-	if _, err := ParsePersona("grumpy"); err == nil || err.Error() != `unknown persona "grumpy"; known: good, late, deaf, dark, reboots-hot` {
+	if _, err := ParsePersona("grumpy"); err == nil || err.Error() != `unknown persona "grumpy"; known: good, late, deaf, dark, reboots-hot, liar, busy, weak, drifts, fragile` {
 		t.Errorf("%v", err)
 	}
 }

@@ -2,9 +2,14 @@ package minersim
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -12,7 +17,7 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// Site puts a fleet on the network: one listener per device, opened and closed as personas
+// Site puts a fleet on the network: a listener for each port of each device, opened and closed as personas
 // have it.
 type Site struct {
 	Fleet     *Fleet
@@ -27,16 +32,20 @@ type endpoint struct {
 	device *Device
 	front  Front
 
-	mu       sync.Mutex
-	listener net.Listener
-	conns    map[net.Conn]struct{}
+	mu        sync.Mutex
+	listeners []net.Listener
+	conns     map[net.Conn]struct{}
+	random    *rand.Rand // for weak machines
 }
 
 // NewSite prepares a site; nothing listens yet.
 func NewSite(f *Fleet, fronts map[string]Front, log logr.Logger) *Site {
 	s := &Site{Fleet: f, endpoints: make(map[*Device]*endpoint, len(f.Devices)), log: log}
 	for _, d := range f.Devices {
-		s.endpoints[d] = &endpoint{device: d, front: fronts[d.Firmware], conns: map[net.Conn]struct{}{}}
+		s.endpoints[d] = &endpoint{
+			device: d, front: fronts[d.Firmware], conns: map[net.Conn]struct{}{},
+			random: rand.New(rand.NewPCG(0, keyOf(d.Serial))),
+		}
 		d.noticed = func(n int) {
 			log.Info("rebooted by itself", "address", d.Address.Addr(), "group", d.Group, "reboots", n)
 		}
@@ -138,7 +147,7 @@ func (s *Site) Reboot(sel Selector) ([]string, error) {
 	return out, nil
 }
 
-// follow opens or closes the listener as the persona has it.
+// follow opens or closes the listeners as the persona has it.
 func (e *endpoint) follow(p Persona) error {
 	if p == Dark {
 		e.close()
@@ -150,41 +159,58 @@ func (e *endpoint) follow(p Persona) error {
 func (e *endpoint) open() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.listener != nil {
+	if len(e.listeners) > 0 {
 		return nil
 	}
-	l, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(e.device.Address))
-	if err != nil {
-		return listenError(e.device, err)
+	if err := e.listen(e.device.Address, e.device.Firmware, e.front.Serve); err != nil {
+		return err
 	}
-	e.listener = l
-	go e.accept(l)
+	for i, door := range DoorsIn(e.front, e.device.FirmwareVersion) {
+		if err := e.listen(e.device.Doors[i], e.device.Firmware+"."+door.Name, door.Serve); err != nil {
+			e.shut()
+			return err
+		}
+	}
 	return nil
 }
 
+// listen opens one port, which a group's ports know by name.
+func (e *endpoint) listen(at netip.AddrPort, name string, serve func(*Device, net.Conn)) error {
+	l, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		return listenError(e.device.Group, at, "the group's ports."+name, err)
+	}
+	e.listeners = append(e.listeners, l)
+	go e.accept(l, serve)
+	return nil
+}
+
+// shut closes every listener there is; the endpoint is locked.
+func (e *endpoint) shut() {
+	for _, l := range e.listeners {
+		_ = l.Close()
+	}
+	e.listeners = nil
+}
+
 // listenError says what to do about it.
-func listenError(d *Device, err error) error {
-	port := "the group's ports." + d.Firmware
+func listenError(group string, at netip.AddrPort, port string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("group %q: %s is already taken: stop what listens there or set %s", d.Group, d.Address, port)
+		return fmt.Errorf("group %q: %s is already taken: stop what listens there or set %s", group, at, port)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("group %q: no privilege to listen at %s: run as root or set %s to a port above 1023", d.Group, d.Address, port)
+		return fmt.Errorf("group %q: no privilege to listen at %s: run as root or set %s to a port above 1023", group, at, port)
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		return fmt.Errorf("group %q: out of file descriptors at %s: raise the limit (ulimit -Hn) or serve fewer miners", d.Group, d.Address)
+		return fmt.Errorf("group %q: out of file descriptors at %s: raise the limit (ulimit -Hn) or serve fewer miners", group, at)
 	default:
-		return fmt.Errorf("group %q: %w", d.Group, err)
+		return fmt.Errorf("group %q: %w", group, err)
 	}
 }
 
 func (e *endpoint) close() {
 	e.mu.Lock()
-	l := e.listener
-	e.listener = nil
+	e.shut()
 	e.mu.Unlock()
-	if l != nil {
-		_ = l.Close()
-	}
 	e.drop()
 }
 
@@ -202,7 +228,7 @@ func (e *endpoint) drop() {
 // acceptRetry is the pause after an accept that failed for want of descriptors.
 const acceptRetry = 50 * time.Millisecond
 
-func (e *endpoint) accept(l net.Listener) {
+func (e *endpoint) accept(l net.Listener, serve func(*Device, net.Conn)) {
 	for {
 		c, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -216,12 +242,16 @@ func (e *endpoint) accept(l net.Listener) {
 			reset(c)
 			continue
 		}
-		t := &tracked{Conn: c, endpoint: e}
+		t := &tracked{Conn: c, endpoint: e, left: e.lasts()}
+		if t.left == 0 {
+			reset(c)
+			continue
+		}
 		if !e.track(l, t) {
 			reset(c)
 			return
 		}
-		go e.front.Serve(e.device, t)
+		go serve(e.device, t)
 	}
 }
 
@@ -229,17 +259,50 @@ func (e *endpoint) accept(l net.Listener) {
 func (e *endpoint) track(l net.Listener, c net.Conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.listener != l {
+	if !slices.Contains(e.listeners, l) {
 		return false
 	}
 	e.conns[c] = struct{}{}
 	return true
 }
 
+// weakBytes bounds what a weak machine sends on a connection that it drops.
+const weakBytes = 600
+
+// lasts is how many bytes the machine sends before it drops a new connection: all of them, but where it is weak.
+// Then of four connections one is dropped at once and one on the way (assumed).
+func (e *endpoint) lasts() int {
+	if personaOf(e.device) != Weak {
+		return math.MaxInt
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch e.random.IntN(4) {
+	case 0:
+		return 0
+	case 1:
+		return 1 + e.random.IntN(weakBytes)
+	}
+	return math.MaxInt
+}
+
 // tracked is a connection its endpoint can cut.
 type tracked struct {
 	net.Conn
 	endpoint *endpoint
+	left     int // bytes that may still be sent; one goroutine writes
+}
+
+// Write sends what the machine lasts for, and drops the connection there.
+func (t *tracked) Write(p []byte) (int, error) {
+	if len(p) <= t.left {
+		t.left -= len(p)
+		return t.Conn.Write(p)
+	}
+	n, _ := t.Conn.Write(p[:t.left])
+	t.left = 0
+	reset(t)
+	return n, net.ErrClosed
 }
 
 // Close forgets the connection.
@@ -252,6 +315,9 @@ func (t *tracked) Close() error {
 
 // reset ends a connection the way a machine without power does: no goodbye.
 func reset(c net.Conn) {
+	if veiled, ok := c.(*tls.Conn); ok {
+		c = veiled.NetConn()
+	}
 	raw := c
 	if t, ok := c.(*tracked); ok {
 		raw = t.Conn

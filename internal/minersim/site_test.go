@@ -183,6 +183,23 @@ func TestDarkRefusesAndComesBack(t *testing.T) {
 	}
 }
 
+func TestWeakDropsSomeConnections(t *testing.T) {
+	site, _ := simtest.Start(t, echoes, echoFleet)
+	d := site.Fleet.Devices[12]
+	if _, err := site.SetPersona(minersim.Selector{Address: d.Address.Addr().String()}, minersim.Weak); err != nil {
+		t.Fatal(err)
+	}
+	greeted := 0
+	for range 100 {
+		if got, _ := hello(d); got == "hello" {
+			greeted++
+		}
+	}
+	if greeted < 55 || greeted > 90 {
+		t.Errorf("greeted on %d connections of 100, of which a quarter is dropped at once", greeted)
+	}
+}
+
 func TestRebootResetsConnectionsUntilItIsUp(t *testing.T) {
 	site, clock := simtest.Start(t, echoes, echoFleet)
 	var answer struct {
@@ -288,6 +305,7 @@ func TestUnknownFirmwareListsTheKnown(t *testing.T) {
 	for file, want := range map[string]string{
 		"groups: [{name: a, count: 1, model: S21, firmware: Stock, firstAddress: 127.0.0.1}]":                    `groups[0].firmware: unknown firmware "Stock"; known: Echo`,
 		"groups: [{name: a, count: 1, model: S21, firmware: Echo, firstAddress: 127.0.0.1, ports: {Stock: 80}}]": `groups[0].ports: unknown firmware "Stock"; known: Echo`,
+		"groups: [{name: a, count: 1, model: S21, firmware: Echo, firstAddress: 127.0.0.1, firmwareVersion: 2}]": `groups[0].firmwareVersion: Echo is simulated in one version only: leave it out`,
 	} {
 		f, err := minersim.ParseFleet([]byte(file))
 		if err != nil {

@@ -10,6 +10,10 @@ import (
 // Apply commands one setting. For a wake the target is set first and mining resumed after it, so that the
 // machine never ramps towards an older, higher target.
 func (d *Driver) Apply(ctx context.Context, s miner.Setting) error {
+	if d.older != nil {
+		return fmt.Errorf("%s: setting %q: %w: Braiins OS before 25.07 is only read; install a newer release",
+			d.client.Address, s.Kind, miner.ErrUnsupported)
+	}
 	switch s.Kind {
 	case miner.Sleep:
 		d.awake = false // from here on it may have stopped
@@ -19,11 +23,11 @@ func (d *Driver) Apply(ctx context.Context, s miner.Setting) error {
 	case miner.HashMode:
 		if s.Mode != "" {
 			return fmt.Errorf("%s: mode %q: %w: Braiins OS has watt targets, no modes",
-				d.client.address, s.Mode, miner.ErrUnsupported)
+				d.client.Address, s.Mode, miner.ErrUnsupported)
 		}
 		return d.wake(ctx)
 	default:
-		return fmt.Errorf("%s: setting %q: %w", d.client.address, s.Kind, miner.ErrUnsupported)
+		return fmt.Errorf("%s: setting %q: %w", d.client.Address, s.Kind, miner.ErrUnsupported)
 	}
 }
 
@@ -43,7 +47,7 @@ func (d *Driver) hash(ctx context.Context, watts int64) error {
 	d.configured = &taken
 	if taken > watts {
 		return fmt.Errorf("%s: %w: it took a target of %d W for the %d W it was told, and was not woken",
-			d.client.address, miner.ErrHalfApplied, taken, watts)
+			d.client.Address, miner.ErrHalfApplied, taken, watts)
 	}
 	if d.awake {
 		return nil
@@ -51,7 +55,7 @@ func (d *Driver) hash(ctx context.Context, watts int64) error {
 	if err := d.wake(ctx); err != nil {
 		// The target stands, so the reason must not read as "nothing was done": it is text, not a cause.
 		return fmt.Errorf("%s: %w: target %d W is set, but resuming failed: %v",
-			d.client.address, miner.ErrHalfApplied, taken, err) //nolint:errorlint // see above
+			d.client.Address, miner.ErrHalfApplied, taken, err) //nolint:errorlint // see above
 	}
 	return nil
 }
@@ -61,11 +65,11 @@ func (d *Driver) inRange(watts int64) error {
 	c := d.capabilities
 	if !c.Continuous {
 		return fmt.Errorf("%s: target of %d W: %w: the machine names no range for power targets; "+
-			"choose a power target mode in its tuner settings", d.client.address, watts, miner.ErrUnsupported)
+			"choose a power target mode in its tuner settings", d.client.Address, watts, miner.ErrUnsupported)
 	}
 	if watts < c.MinWatts || watts > c.MaxWatts {
 		return fmt.Errorf("%s: target of %d W: %w of %d to %d W",
-			d.client.address, watts, miner.ErrOutOfRange, c.MinWatts, c.MaxWatts)
+			d.client.Address, watts, miner.ErrOutOfRange, c.MinWatts, c.MaxWatts)
 	}
 	return nil
 }

@@ -43,19 +43,19 @@ func TestApply(t *testing.T) {
 			m := s19xp()
 			d := identified(t, m)
 			if c.status != "" {
-				m.set("miner/details", strings.Replace(m.replies["miner/details"], `"status":2`, `"status":`+c.status, 1))
+				m.Set("miner/details", strings.Replace(m.Replies["miner/details"], `"status":2`, `"status":`+c.status, 1))
 				if c.status != "2" {
-					m.set("miner/stats", idle)
+					m.Set("miner/stats", idle)
 				}
 				if _, err := d.Read(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
-			m.taken()
+			m.Taken()
 			if err := d.Apply(t.Context(), c.setting); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.want, m.taken()); diff != "" {
+			if diff := cmp.Diff(c.want, m.Taken()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -74,7 +74,7 @@ func TestWattsAfterSleepWake(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	requests := m.taken()
+	requests := m.Taken()
 	want := []string{"PUT actions/pause", `PUT performance/power-target {"watt":1500}`, "PUT actions/resume"}
 	if diff := cmp.Diff(want, requests[len(requests)-3:]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -110,14 +110,14 @@ func TestApplyRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := s19xp()
 			if c.constraints != "" {
-				m.set("configuration/constraints", c.constraints)
+				m.Set("configuration/constraints", c.constraints)
 			}
 			d := identified(t, m)
 			err := d.Apply(t.Context(), c.setting)
 			if !errors.Is(err, c.want) || !miner.NotApplied(err) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want %v with %q", err, c.want, c.says)
 			}
-			if requests := m.taken(); len(requests) != 0 {
+			if requests := m.Taken(); len(requests) != 0 {
 				t.Errorf("sent %v", requests)
 			}
 		})
@@ -143,10 +143,10 @@ func TestApplyFailures(t *testing.T) {
 			m := s19xp()
 			d := identified(t, m)
 			if c.status != 0 {
-				m.fail(c.path, c.status)
+				m.Fail(c.path, c.status)
 			}
 			if c.reply != "" {
-				m.set(c.path, c.reply)
+				m.Set(c.path, c.reply)
 			}
 			err := d.Apply(t.Context(), miner.Setting{Kind: miner.HashWatts, Watts: 2000})
 			if err == nil || (c.want != nil && !errors.Is(err, c.want)) {
@@ -163,10 +163,10 @@ func TestApplyFailures(t *testing.T) {
 func TestTookMoreIsNotWoken(t *testing.T) {
 	m := s19xp()
 	d := identified(t, m)
-	m.set("performance/power-target", `{"watt":2100}`)
+	m.Set("performance/power-target", `{"watt":2100}`)
 	_ = d.Apply(t.Context(), miner.Setting{Kind: miner.HashWatts, Watts: 2000})
 	want := []string{`PUT performance/power-target {"watt":2000}`}
-	if diff := cmp.Diff(want, m.taken()); diff != "" {
+	if diff := cmp.Diff(want, m.Taken()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -177,7 +177,7 @@ func TestWriteOnAClosedConnection(t *testing.T) {
 	d := identified(t, m)
 	var cut atomic.Int32
 	cut.Store(1)
-	m.before = func(w http.ResponseWriter, r *http.Request) bool {
+	m.Before = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut || cut.Load() == 0 {
 			return false
 		}
@@ -188,7 +188,7 @@ func TestWriteOnAClosedConnection(t *testing.T) {
 	if err := d.Apply(t.Context(), miner.Setting{Kind: miner.Sleep}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"PUT actions/pause", "PUT actions/pause"}, m.taken()); diff != "" {
+	if diff := cmp.Diff([]string{"PUT actions/pause", "PUT actions/pause"}, m.Taken()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	cut.Store(2)
@@ -197,7 +197,7 @@ func TestWriteOnAClosedConnection(t *testing.T) {
 		t.Errorf("two lost writes gave %v, which reads as surely not applied", err)
 	}
 	cut.Store(1)
-	m.fail("actions/pause", http.StatusBadRequest)
+	m.Fail("actions/pause", http.StatusBadRequest)
 	err = d.Apply(t.Context(), miner.Setting{Kind: miner.Sleep})
 	if err == nil || miner.NotApplied(err) {
 		t.Errorf("a lost write and a refused one gave %v, which reads as surely not applied", err)

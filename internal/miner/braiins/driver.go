@@ -1,14 +1,12 @@
 // Package braiins drives Braiins OS 25.07 and later through its public REST API. It reads and writes
-// power targets and pause; it never changes any other setting of the machine. Where each fact comes from
-// is in docs/firmware.md.
+// power targets and pause; it never changes any other setting of the machine. Older releases are read through
+// the RPC of their mining program, and told nothing. Where each fact comes from is in docs/firmware.md.
 package braiins
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
@@ -35,6 +33,8 @@ const (
 type Driver struct {
 	client       *client
 	capabilities miner.Capabilities
+	// rpc is the way to a machine without the REST API, and older is it where the machine is one.
+	rpc, older *older
 	// awake is true once the machine was seen hashing and nothing was sent since that may have ended it.
 	awake bool
 	// status is the one last read.
@@ -53,29 +53,39 @@ type Driver struct {
 var _ miner.Driver = (*Driver)(nil)
 
 // New makes a driver; it sends nothing. Empty credentials are the firmware's defaults.
-func New(t miner.Target) *Driver {
-	if t.Username == "" && t.Password == "" {
-		t.Password = defaultPassword
+func New(t miner.Target) *Driver { return &Driver{client: newClient(t), rpc: newOlder(t)} }
+
+// Identify logs in and reads who the machine is, its range of watts and its configured target. Where there is no
+// REST API, the mining program is asked.
+func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
+	d.older = nil
+	id, err := d.identify(ctx)
+	if err == nil || !d.rpc.instead(err) {
+		return id, err
 	}
-	return &Driver{client: &client{
-		address:  netip.AddrPortFrom(t.Address, uint16(cmp.Or(t.Port, Port))),
-		username: cmp.Or(t.Username, defaultUser),
-		password: t.Password,
-	}}
+	who, olderErr := d.rpc.find(ctx)
+	if olderErr != nil {
+		return miner.Identity{}, err
+	}
+	id, can, err := d.rpc.identify(ctx, who)
+	if err != nil {
+		return miner.Identity{}, err
+	}
+	d.older, d.capabilities = d.rpc, can
+	return id, nil
 }
 
-// Identify logs in and reads who the machine is, its range of watts and its configured target.
-func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
+func (d *Driver) identify(ctx context.Context) (miner.Identity, error) {
 	var who details
-	if err := d.client.get(ctx, "miner/details", &who); err != nil {
+	if err := d.client.Get(ctx, "miner/details", &who); err != nil {
 		return miner.Identity{}, notThis(err)
 	}
 	if !who.isBraiins() {
 		return miner.Identity{}, fmt.Errorf("%s: %w: miner/details has no Braiins OS fields",
-			d.client.address, miner.ErrNotThisFirmware)
+			d.client.Address, miner.ErrNotThisFirmware)
 	}
 	var limits constraints
-	if err := d.client.get(ctx, "configuration/constraints", &limits); err != nil && !answered(err) {
+	if err := d.client.Get(ctx, "configuration/constraints", &limits); err != nil && !wire.Answered(err) {
 		return miner.Identity{}, err
 	}
 	if err := d.readConfigured(ctx); err != nil {
@@ -153,16 +163,19 @@ func (d *Driver) setTimings() {
 
 // Read takes a reading in three requests, and every fourth time one more for what changes slowly.
 func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
+	if d.older != nil {
+		return d.readOlder(ctx)
+	}
 	var who details
-	if err := d.client.get(ctx, "miner/details", &who); err != nil {
+	if err := d.client.Get(ctx, "miner/details", &who); err != nil {
 		return miner.Reading{}, err
 	}
 	var now stats
-	if err := d.client.get(ctx, "miner/stats", &now); err != nil && !answered(err) {
+	if err := d.client.Get(ctx, "miner/stats", &now); err != nil && !wire.Answered(err) {
 		return miner.Reading{}, err
 	}
 	var tuner tunerState
-	if err := d.client.get(ctx, "performance/tuner-state", &tuner); err != nil && !answered(err) {
+	if err := d.client.Get(ctx, "performance/tuner-state", &tuner); err != nil && !wire.Answered(err) {
 		return miner.Reading{}, err
 	}
 	d.readSlowly(ctx, troubled(who.Status, tuner))
@@ -174,7 +187,7 @@ func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
 }
 
 func readingOf(who details, now stats, tuner tunerState, configured *int64) miner.Reading {
-	hashrate := now.Miner.Real.Last5s.GHs
+	hashrate := now.hashrate()
 	r := miner.Reading{
 		State:       minerState(who.Status, hashrate, tuner),
 		HashrateTHs: hashrate.Scaled(1e-3),
@@ -225,8 +238,8 @@ func (d *Driver) readSlowly(ctx context.Context, troubled bool) {
 
 func (d *Driver) readFaults(ctx context.Context) error {
 	var found problems
-	if err := d.client.get(ctx, "miner/errors", &found); err != nil {
-		return onlyIfSilent(err)
+	if err := d.client.Get(ctx, "miner/errors", &found); err != nil {
+		return wire.OnlyIfSilent(err)
 	}
 	d.faults = found.faults()
 	return nil
@@ -234,20 +247,26 @@ func (d *Driver) readFaults(ctx context.Context) error {
 
 func (d *Driver) readTemperature(ctx context.Context) error {
 	var found cooling
-	if err := d.client.get(ctx, "cooling/state", &found); err != nil {
-		return onlyIfSilent(err)
+	if err := d.client.Get(ctx, "cooling/state", &found); err != nil && wire.OnlyIfSilent(err) != nil {
+		return err
 	}
 	d.temperature = nil
 	if n := found.Highest.Temperature.DegreeC; n.Set {
 		d.temperature = &n.Value
+		return nil
 	}
+	var b boards
+	if err := d.client.Get(ctx, "miner/hw/hashboards", &b); err != nil {
+		return wire.OnlyIfSilent(err)
+	}
+	d.temperature = b.hottest()
 	return nil
 }
 
 func (d *Driver) readConfigured(ctx context.Context) error {
 	var found configuration
-	if err := d.client.get(ctx, "configuration/miner", &found); err != nil {
-		return onlyIfSilent(err)
+	if err := d.client.Get(ctx, "configuration/miner", &found); err != nil {
+		return wire.OnlyIfSilent(err)
 	}
 	if watts := found.Tuner.PowerTarget.Watt.Watts(); watts != nil {
 		d.configured = watts
@@ -255,14 +274,6 @@ func (d *Driver) readConfigured(ctx context.Context) error {
 	d.rampUp, d.rampDown = found.Hashboards.RampUpS, found.Hashboards.RampDownS
 	d.setTimings()
 	return nil
-}
-
-// onlyIfSilent forgives a machine that answers but lacks a resource that a reading can do without.
-func onlyIfSilent(err error) error {
-	if answered(err) {
-		return nil
-	}
-	return err
 }
 
 // faultsOf is what the states themselves say.

@@ -9,11 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/wire/wiretest"
 )
 
 func TestIdentify(t *testing.T) {
 	m := s19xp()
-	d := New(m.serve(t))
+	d := New(wiretest.Serve(t, m))
 	got, err := d.Identify(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +29,7 @@ func TestIdentify(t *testing.T) {
 	requests := []string{
 		"POST auth/login", "GET miner/details", "GET configuration/constraints", "GET configuration/miner",
 	}
-	if diff := cmp.Diff(requests, m.taken()); diff != "" {
+	if diff := cmp.Diff(requests, m.Taken()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }
@@ -68,7 +69,7 @@ func TestCapabilities(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := s19xp()
 			if c.constraints != "" {
-				m.set("configuration/constraints", c.constraints)
+				m.Set("configuration/constraints", c.constraints)
 			}
 			if diff := cmp.Diff(c.want, identified(t, m).Capabilities()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -111,10 +112,10 @@ func TestTimingsFollowRampTimes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := s19xp()
 			if c.constraints != "" {
-				m.set("configuration/constraints", c.constraints)
+				m.Set("configuration/constraints", c.constraints)
 			}
 			if c.configuration != "" {
-				m.set("configuration/miner", c.configuration)
+				m.Set("configuration/miner", c.configuration)
 			}
 			got := identified(t, m).Capabilities()
 			if diff := cmp.Diff(c.want, worst{got.SleepTiming.Worst, got.WakeTiming.Worst, got.TrimTiming.Worst}); diff != "" {
@@ -151,7 +152,7 @@ func TestReadIsCheap(t *testing.T) {
 		if _, err := d.Read(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		requests := m.taken()
+		requests := m.Taken()
 		counts = append(counts, len(requests))
 		for _, r := range requests {
 			if !strings.HasPrefix(r, "GET ") {
@@ -196,13 +197,13 @@ func TestReadStates(t *testing.T) {
 			m := s19xp()
 			d := identified(t, m)
 			if c.status != "" {
-				m.set("miner/details", strings.Replace(m.replies["miner/details"], `"status":2`, `"status":`+c.status, 1))
+				m.Set("miner/details", strings.Replace(m.Replies["miner/details"], `"status":2`, `"status":`+c.status, 1))
 			}
 			if c.stats != "" {
-				m.set("miner/stats", c.stats)
+				m.Set("miner/stats", c.stats)
 			}
 			if c.tuner != "" {
-				m.set("performance/tuner-state", c.tuner)
+				m.Set("performance/tuner-state", c.tuner)
 			}
 			got, err := d.Read(t.Context())
 			if err != nil {
@@ -221,8 +222,8 @@ func TestReadStates(t *testing.T) {
 func TestReadWithGaps(t *testing.T) {
 	m := s19xp()
 	d := identified(t, m)
-	m.fail("miner/stats", http.StatusInternalServerError)
-	m.fail("performance/tuner-state", http.StatusServiceUnavailable)
+	m.Fail("miner/stats", http.StatusInternalServerError)
+	m.Fail("performance/tuner-state", http.StatusServiceUnavailable)
 	got, err := d.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +231,7 @@ func TestReadWithGaps(t *testing.T) {
 	if got.Watts != nil || got.Effective != nil || got.HashrateTHs != nil || got.WattsSource != "" {
 		t.Errorf("what the machine did not say is in the reading: %+v", got)
 	}
-	m.fail("miner/details", http.StatusInternalServerError)
+	m.Fail("miner/details", http.StatusInternalServerError)
 	if _, err := d.Read(t.Context()); err == nil {
 		t.Error("a machine without details gave a reading")
 	}
@@ -242,8 +243,8 @@ func TestFaultsAtOnceWhenTroubleBegins(t *testing.T) {
 	if _, err := d.Read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	m.set("performance/tuner-state", `{"overall_tuner_state":"4"}`)
-	m.set("miner/errors", `{"errors":[{"message":"Chain 2 is gone"}]}`)
+	m.Set("performance/tuner-state", `{"overall_tuner_state":"4"}`)
+	m.Set("miner/errors", `{"errors":[{"message":"Chain 2 is gone"}]}`)
 	got, err := d.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +257,7 @@ func TestFaultsAtOnceWhenTroubleBegins(t *testing.T) {
 
 func BenchmarkRead(b *testing.B) {
 	m := s19xp()
-	d := New(m.serve(b))
+	d := New(wiretest.Serve(b, m))
 	if _, err := d.Identify(b.Context()); err != nil {
 		b.Fatal(err)
 	}

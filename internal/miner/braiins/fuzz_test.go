@@ -50,7 +50,7 @@ func FuzzReading(f *testing.F) {
 
 // FuzzCapabilities: a range is offered only where it is one.
 func FuzzCapabilities(f *testing.F) {
-	m := s19xp().replies
+	m := s19xp().Replies
 	f.Add([]byte(m["miner/details"]), []byte(m["configuration/constraints"]))
 	f.Add([]byte(`{"status":2}`), []byte(`{"tuner_constraints":{"power_target":{"min":{"watt":"1"},"max":{"watt":2}}}}`))
 	f.Add([]byte(`{"sticker_hashrate":{"gigahash_per_second":-1}}`), []byte(`{"tuner_constraints":{"power_target":{"min":null,"max":{"watt":1e9}}}}`))
@@ -65,6 +65,41 @@ func FuzzCapabilities(f *testing.F) {
 		}
 		if c.NameplateWatts < 0 || c.NameplateTHs < 0 {
 			t.Errorf("nameplate %d W, %v TH/s", c.NameplateWatts, c.NameplateTHs)
+		}
+	})
+}
+
+// FuzzOlder: whatever a program answers, a reading keeps what the rest of the house relies on.
+func FuzzOlder(f *testing.F) {
+	f.Add([]byte(summarised("13450000")), []byte(tuned("1419", "1420", `{"ScaledPowerLimit":1500}`, "Stable")), []byte(unavailable))
+	f.Add([]byte(summarised("0")), []byte(tuned("0", "0", `"Disabled"`, "paused")), []byte(`{"STATUS":"S"}`))
+	f.Add([]byte(`{"SUMMARY":{"MHS 1m":"-1e14"}}`), []byte(`{"TUNERSTATUS":[{"PowerLimit":-1,"TunerChainStatus":[1]}],"VERSION":[{"BOSminer+":"x"}]}`), []byte(`[]`))
+	f.Fuzz(func(t *testing.T, rawSummary, rawTuner, rawBoards []byte) {
+		var summary, tuner, boards rpcReply
+		_ = wire.Decode(rawSummary, &summary)
+		_ = wire.Decode(rawTuner, &tuner)
+		_ = wire.Decode(rawBoards, &boards)
+		now := olderLook{summary: summary.Summary.First(), tuner: tuner.Tuner.First(), idle: boards.unavailable()}
+		r := now.reading()
+		for name, watts := range map[string]*int64{"watts": r.Watts, "target": r.TargetWatts, "effective": r.Effective, "ceiling": r.Ceiling} {
+			if watts != nil && (*watts <= 0 || *watts > wire.MaxWatts) {
+				t.Errorf("%s: %d W", name, *watts)
+			}
+		}
+		if r.Effective != nil && (r.Ceiling == nil || *r.Ceiling < *r.Effective) {
+			t.Errorf("ceiling %v under the target in force %d W", r.Ceiling, *r.Effective)
+		}
+		if r.State == miner.Sleeping && (r.Effective != nil || r.Ceiling != nil || now.hashes() || r.Watts == nil || *r.Watts > idleWatts) {
+			t.Errorf("asleep: %+v", r)
+		}
+		if r.State == "" || (r.Watts == nil) != (r.WattsSource == "") || r.HashrateTHs != nil && *r.HashrateTHs < 0 {
+			t.Errorf("%+v", r)
+		}
+		if c := olderCapabilities(string(boards.Boards.First().Model), tuner.Tuner.First()); c.NameplateWatts < 0 || c.Sleep || c.Continuous {
+			t.Errorf("%+v", c)
+		}
+		if len(tuner.release()) > 2048 || boards.hottest() != nil && *boards.hottest() <= 0 {
+			t.Errorf("%q, %v", tuner.release(), boards.hottest())
 		}
 	})
 }

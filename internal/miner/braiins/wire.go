@@ -17,7 +17,7 @@ type watt struct {
 }
 
 type session struct {
-	Token wire.Text `json:"token"`
+	Token string `json:"token"`
 }
 
 type details struct {
@@ -46,14 +46,49 @@ func (d details) isBraiins() bool {
 type stats struct {
 	Miner struct {
 		Real struct {
-			Last5s struct {
-				GHs wire.Number `json:"gigahash_per_second"`
-			} `json:"last_5s"`
+			Last5s  pace `json:"last_5s"`
+			Last15s pace `json:"last_15s"`
+			Last1m  pace `json:"last_1m"`
 		} `json:"real_hashrate"`
 	} `json:"miner_stats"`
 	Power struct {
 		Approximated watt `json:"approximated_consumption"`
 	} `json:"power_stats"`
+}
+
+// pace is a hash rate, GH/s, whichever unit it came in.
+type pace struct {
+	GHs wire.Number
+}
+
+// UnmarshalJSON never fails.
+func (p *pace) UnmarshalJSON(data []byte) error {
+	var said struct {
+		Mega wire.Number `json:"megahash_per_second"`
+		Giga wire.Number `json:"gigahash_per_second"`
+		Tera wire.Number `json:"terahash_per_second"`
+	}
+	_ = wire.Decode(data, &said)
+	switch {
+	case said.Giga.Set:
+		p.GHs = said.Giga
+	case said.Tera.Set:
+		p.GHs = wire.Number{Value: said.Tera.Value * 1e3, Set: true}
+	case said.Mega.Set:
+		p.GHs = wire.Number{Value: said.Mega.Value * 1e-3, Set: true}
+	}
+	return nil
+}
+
+// hashrate is the one of now, GH/s.
+func (s stats) hashrate() wire.Number {
+	real := s.Miner.Real
+	for _, p := range []pace{real.Last5s, real.Last15s} {
+		if p.GHs.Set {
+			return p.GHs
+		}
+	}
+	return real.Last1m.GHs
 }
 
 type tunerState struct {
@@ -98,6 +133,35 @@ type cooling struct {
 			DegreeC wire.Number `json:"degree_c"`
 		} `json:"temperature"`
 	} `json:"highest_temperature"`
+}
+
+// boards are for where nothing else tells a temperature.
+type boards struct {
+	All wire.List[struct {
+		Board degrees `json:"board_temp"`
+		Chip  struct {
+			Temperature degrees `json:"temperature"`
+		} `json:"highest_chip_temp"`
+	}] `json:"hashboards"`
+}
+
+type degrees struct {
+	C wire.Number `json:"degree_c"`
+}
+
+// hottest is the hottest chip, else board; nil where none says anything.
+func (b boards) hottest() *float64 {
+	var most *float64
+	for _, one := range b.All {
+		n := one.Chip.Temperature.C
+		if !n.Set {
+			n = one.Board.C
+		}
+		if n.Set && n.Value > 0 && (most == nil || n.Value > *most) {
+			most = &n.Value
+		}
+	}
+	return most
 }
 
 type problems struct {
@@ -145,7 +209,7 @@ func (s *state) UnmarshalJSON(data []byte) error {
 		*s = name
 		return nil
 	}
-	*s = state(strings.ToLower(string(text)))
+	*s = state(strings.TrimPrefix(strings.ToLower(string(text)), "miner_status_"))
 	return nil
 }
 
@@ -164,22 +228,32 @@ func minerState(status state, hashrate wire.Number, tuner tunerState) miner.Stat
 		}
 		return miner.Sleeping
 	case normal, restricted:
-		overall, _ := tuner.Overall.Int()
-		switch {
-		case !hashrate.Set:
-			return miner.Unknown
-		case overall == tunerPreheat || !hashes:
-			return miner.Starting
-		}
-		return miner.Hashing
+		return atWork(hashrate, hashes, tuner)
 	case notStarted:
 		return miner.Starting
+	case "": // nothing but the hash rate tells
+		if hashes {
+			return miner.Hashing
+		}
+		return miner.Unknown
 	case suspended:
 		// The firmware stopped it and may start it again by itself: nobody's sleep.
 		return miner.Failed
 	default:
 		return miner.Unknown
 	}
+}
+
+// atWork is the state of a machine that says it should hash.
+func atWork(hashrate wire.Number, hashes bool, tuner tunerState) miner.State {
+	overall, _ := tuner.Overall.Int()
+	switch {
+	case !hashrate.Set:
+		return miner.Unknown
+	case overall == tunerPreheat || !hashes:
+		return miner.Starting
+	}
+	return miner.Hashing
 }
 
 // seconds turns the first number that is set into a duration.

@@ -188,7 +188,7 @@ func (d *Driver) logon(ctx context.Context) (string, error) {
 	}
 	if taken(err) {
 		return "", fmt.Errorf("%s: logon: %w: it is left alone, and ends after a minute without use",
-			d.client.address, miner.ErrBusy)
+			d.client.address, &miner.Busy{After: sessionLife})
 	}
 	if err != nil {
 		return "", err

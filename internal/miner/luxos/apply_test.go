@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -149,6 +150,9 @@ func TestBusy(t *testing.T) {
 			err := d.Apply(t.Context(), miner.Setting{Kind: miner.Sleep})
 			if !errors.Is(err, miner.ErrBusy) || !miner.NotApplied(err) {
 				t.Errorf("error %v is no ErrBusy", err)
+			}
+			if after, ok := miner.RetryAfter(err); !ok || after != time.Minute {
+				t.Errorf("ask again in %s, %v", after, ok)
 			}
 			orders, commands := m.taken()
 			if len(orders) != 0 || m.held() != "somebody" {

@@ -1,6 +1,7 @@
 package luxos
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,9 +11,6 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/miner"
 	"github.com/counterweight-dev/counterweight/internal/miner/wire"
 )
-
-// exchangeTimeout bounds one connection: request and reply.
-const exchangeTimeout = 8 * time.Second
 
 // request is the whole of what is sent.
 type request struct {
@@ -27,26 +25,11 @@ type client struct {
 
 // exchange sends one command and returns the bytes of its reply.
 func (c *client) exchange(ctx context.Context, command, parameter string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
-	defer cancel()
-	conn, err := wire.Dial(ctx, "tcp", c.address.String())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.address, err)
-	}
-	defer conn.Close()
-	defer wire.Bind(ctx, conn)()
 	line, err := json.Marshal(request{Command: command, Parameter: parameter})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", c.address, command, err)
 	}
-	if _, err = conn.Write(append(line, '\n')); err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", c.address, command, wire.Cause(ctx, err))
-	}
-	data, err := wire.ReadReply(conn)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", c.address, command, wire.Cause(ctx, err))
-	}
-	return data, nil
+	return wire.Exchange(ctx, c.address, command, append(line, '\n'), wire.ReadReply)
 }
 
 // ask sends one command and judges its STATUS.
@@ -59,12 +42,14 @@ func (c *client) ask(ctx context.Context, command, parameter string) (reply, err
 	if err := wire.Decode(data, &r); err != nil {
 		return reply{}, fmt.Errorf("%s: %s: %w", c.address, command, err)
 	}
-	if r.Status.ok() {
+	status := r.Status.First()
+	if status.OK() {
 		return r, nil
 	}
+	code, _ := status.Code.Int()
 	return r, &refusal{
 		address: c.address, command: command,
-		sure: r.Status.no(), code: r.Status.code(), message: r.Status.message(),
+		sure: status.No(), code: code, message: cmp.Or(string(status.Message), "no message"),
 	}
 }
 
@@ -86,12 +71,15 @@ func (r *refusal) Error() string {
 	return text
 }
 
+// sessionLife is how long a session lives on that nobody uses, by the vendor's word.
+const sessionLife = time.Minute
+
 // Unwrap tells a session held by somebody else from a plain no. A reply that is neither yes nor no says
 // nothing about what the machine did.
 func (r *refusal) Unwrap() error {
 	switch {
 	case r.code == codeBusy:
-		return miner.ErrBusy
+		return &miner.Busy{After: sessionLife}
 	case r.sure:
 		return miner.ErrRefused
 	}

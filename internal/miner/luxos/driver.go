@@ -6,7 +6,6 @@ package luxos
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -46,6 +45,8 @@ type Driver struct {
 	profiles []profile
 	// atm is what bounds automatic tuning.
 	atm atmSetting
+	// blind: nothing but its config says whether it sleeps, and it gives none. It is only read.
+	blind bool
 	// separate is set once the machine was found not to take joined commands.
 	separate bool
 	// toldToSleep is what was commanded last.
@@ -70,15 +71,15 @@ func New(t miner.Target) *Driver {
 func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 	v, err := d.client.ask(ctx, "version", "")
 	if err = onlyIfSilent(err); err != nil {
-		return miner.Identity{}, foreign(err)
+		return miner.Identity{}, wire.Foreign(err)
 	}
 	who := v.Version.First()
-	if who.LUXminer == "" && !v.Status.isLuxOS() {
+	if who.LUXminer == "" && !v.isLuxOS() {
 		return miner.Identity{}, fmt.Errorf("%s: %w: version does not name LUXminer",
 			d.client.address, miner.ErrNotThisFirmware)
 	}
 	c, err := d.client.ask(ctx, "config", "")
-	if err != nil {
+	if err = onlyIfSilent(err); err != nil {
 		return miner.Identity{}, err
 	}
 	if err := d.readProfiles(ctx); err != nil {
@@ -89,7 +90,8 @@ func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 	}
 	now := c.Config.First()
 	d.plate, d.last = now, now
-	d.release = cmp.Or(releaseOf(string(v.Status.description())), string(who.LUXminer), string(who.Miner))
+	d.blind = len(c.Config) == 0
+	d.release = cmp.Or(releaseOf(string(v.Status.First().Description)), string(who.LUXminer), string(who.Miner))
 	d.learn()
 	return miner.Identity{
 		Firmware:        miner.LuxOS,
@@ -98,15 +100,6 @@ func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 		MAC:             wire.MAC(now.MAC),
 		Serial:          wire.Serial(now.Serial),
 	}, nil
-}
-
-// foreign says that what answered speaks something else.
-func foreign(err error) error {
-	var syntax *json.SyntaxError
-	if errors.Is(err, wire.ErrTruncated) || errors.Is(err, wire.ErrTooLarge) || errors.As(err, &syntax) {
-		return fmt.Errorf("%w: %w", miner.ErrNotThisFirmware, err)
-	}
-	return err
 }
 
 // releaseOf takes "2025.4.8.220305" from "LUXminer 2025.4.8.220305-5ab3c1".
@@ -124,6 +117,11 @@ func (d *Driver) Capabilities() miner.Capabilities { return d.capabilities }
 
 // learn works out the capabilities from what was last read.
 func (d *Driver) learn() {
+	if d.blind {
+		plate, _ := miner.NameplateOf(string(d.plate.Model))
+		d.capabilities = miner.Capabilities{NameplateWatts: plate.Watts, NameplateTHs: plate.THs, ResidualWatts: residualWatts}
+		return
+	}
 	c := miner.Capabilities{
 		Sleep:               true,
 		SleepSurvivesReboot: sleepPersists(d.release),
@@ -201,9 +199,9 @@ func (d *Driver) readTemperature(ctx context.Context) error {
 	return nil
 }
 
-// onlyIfSilent forgives a machine that answers no to what a reading can do without.
+// onlyIfSilent forgives a machine that answers no to what a reading can do without, or hangs up.
 func onlyIfSilent(err error) error {
-	if _, no := errors.AsType[*refusal](err); no {
+	if _, no := errors.AsType[*refusal](err); no || wire.Unreadable(err) {
 		return nil
 	}
 	return err

@@ -74,26 +74,3 @@ func FuzzJoined(f *testing.F) {
 		}
 	})
 }
-
-// FuzzStatus: STATUS comes as a list, an object or a letter, and never says yes by accident.
-func FuzzStatus(f *testing.F) {
-	for _, seed := range []string{
-		`{"STATUS":[{"STATUS":"S","Code":316}]}`, `{"STATUS":{"STATUS":"E","Code":"402"}}`, `{"STATUS":"S"}`, `{"STATUS":[]}`,
-		`{"STATUS":[["S"]]}`, `{}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		var r reply
-		_ = wire.Decode(in, &r)
-		if r.Status.ok() && r.Status.no() {
-			t.Error("yes and no at once")
-		}
-		if r.Status.ok() && !strings.ContainsAny(string(in), "SI\\") {
-			t.Errorf("%q says yes", in)
-		}
-		if len(r.Status.message()) > 256 {
-			t.Errorf("message of %d bytes", len(r.Status.message()))
-		}
-	})
-}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/wire"
 )
 
 // Probe asks an address once whether LuxOS answers there; nil is yes.
@@ -14,9 +15,9 @@ func Probe(ctx context.Context, t miner.Target) error {
 	c := &client{address: netip.AddrPortFrom(t.Address, uint16(cmp.Or(t.Port, Port)))}
 	v, err := c.ask(ctx, "version", "")
 	if err = onlyIfSilent(err); err != nil {
-		return foreign(err)
+		return wire.Foreign(err)
 	}
-	if v.Version.First().LUXminer == "" && !v.Status.isLuxOS() {
+	if v.Version.First().LUXminer == "" && !v.isLuxOS() {
 		return fmt.Errorf("%s: %w: version does not name LUXminer", c.address, miner.ErrNotThisFirmware)
 	}
 	return nil

@@ -16,6 +16,9 @@ func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
 		return miner.Reading{}, err
 	}
 	d.last = now.config
+	if d.blind && now.config.CurtailMode != "" { // it was not asked in time
+		d.plate, d.blind = now.config, false
+	}
 	d.readSlowly(ctx)
 	d.learn()
 	return d.reading(now), nil
@@ -62,6 +65,9 @@ func (d *Driver) look(ctx context.Context) (look, error) {
 
 func (d *Driver) lookSeparately(ctx context.Context) (look, error) {
 	c, err := d.client.ask(ctx, "config", "")
+	if d.blind {
+		err = onlyIfSilent(err)
+	}
 	if err != nil {
 		return look{}, err
 	}

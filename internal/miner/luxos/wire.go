@@ -13,75 +13,14 @@ import (
 // codeBusy is the status code of a request that another session keeps out.
 const codeBusy = 402
 
-// status is one STATUS entry.
-type status struct {
-	Letter      wire.Text   `json:"STATUS"`
-	Code        wire.Number `json:"Code"`
-	Message     wire.Text   `json:"Msg"`
-	Description wire.Text   `json:"Description"`
-}
-
-// statuses is STATUS as it comes: a list, one object, or a bare letter.
-type statuses []status
-
-// UnmarshalJSON never fails.
-func (s *statuses) UnmarshalJSON(data []byte) error {
-	var list wire.List[status]
-	_ = list.UnmarshalJSON(data)
-	*s = statuses(list)
-	if len(list) > 0 {
-		return nil
-	}
-	var letter wire.Text
-	if _ = letter.UnmarshalJSON(data); letter != "" {
-		*s = statuses{{Letter: letter}}
-	}
-	return nil
-}
-
-// ok is "S" or "I"; warnings and errors are not.
-func (s statuses) ok() bool {
-	if len(s) == 0 {
-		return false
-	}
-	return s[0].Letter == "S" || s[0].Letter == "I"
-}
-
-// no is an error or a fatal error.
-func (s statuses) no() bool {
-	return len(s) > 0 && (s[0].Letter == "E" || s[0].Letter == "F")
-}
-
-func (s statuses) code() int64 {
-	if len(s) == 0 {
-		return 0
-	}
-	code, _ := s[0].Code.Int()
-	return code
-}
-
-func (s statuses) message() string {
-	if len(s) == 0 {
-		return "no STATUS"
-	}
-	return string(s[0].Message)
-}
-
-func (s statuses) description() wire.Text {
-	if len(s) == 0 {
-		return ""
-	}
-	return s[0].Description
-}
-
 // isLuxOS: every reply names its maker in the description.
-func (s statuses) isLuxOS() bool {
-	return strings.HasPrefix(strings.ToLower(string(s.description())), "luxminer")
+func (r reply) isLuxOS() bool {
+	return strings.HasPrefix(strings.ToLower(string(r.Status.First().Description)), "luxminer")
 }
 
 // reply is any reply; what the command does not give stays empty.
 type reply struct {
-	Status   statuses              `json:"STATUS"`
+	Status   wire.Statuses         `json:"STATUS"`
 	Version  wire.List[version]    `json:"VERSION"`
 	Config   wire.List[config]     `json:"CONFIG"`
 	Summary  wire.List[summary]    `json:"SUMMARY"`

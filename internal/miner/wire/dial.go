@@ -13,10 +13,23 @@ import (
 // DialTimeout bounds the wait for a connection: an address nobody uses costs no more than this.
 const DialTimeout = 2 * time.Second
 
+// DialFunc opens a connection.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+type dialerKey struct{}
+
+// WithDialer has Dial open its connections by another function, for whoever counts them or closes them early.
+func WithDialer(ctx context.Context, dial DialFunc) context.Context {
+	return context.WithValue(ctx, dialerKey{}, dial)
+}
+
 // Dial opens a TCP connection. Every failure is a miner.ErrUnreachable: nothing was sent.
 func Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: DialTimeout, KeepAlive: -1}
-	conn, err := dialer.DialContext(ctx, network, address)
+	dial, given := ctx.Value(dialerKey{}).(DialFunc)
+	if !given {
+		dial = (&net.Dialer{Timeout: DialTimeout, KeepAlive: -1}).DialContext
+	}
+	conn, err := dial(ctx, network, address)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", miner.ErrUnreachable, err)
 	}

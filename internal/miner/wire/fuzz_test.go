@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode/utf8"
@@ -58,6 +59,29 @@ func FuzzValues(f *testing.F) {
 		}
 		if len(got.T) > maxText || !utf8.ValidString(string(got.T)) {
 			t.Fatalf("text of %d bytes: %q", len(got.T), got.T)
+		}
+	})
+}
+
+// FuzzStatuses: STATUS comes as a list, an object or a letter, and never says yes by accident.
+func FuzzStatuses(f *testing.F) {
+	for _, seed := range []string{
+		`[{"STATUS":"S","Code":316}]`, `{"STATUS":"E","Code":"402"}`, `"S"`, `[]`, `[["S"]]`, `null`, `7`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var s Statuses
+		_ = s.UnmarshalJSON(in)
+		first := s.First()
+		if first.OK() && first.No() {
+			t.Error("yes and no at once")
+		}
+		if first.OK() && !strings.ContainsAny(string(in), `SI\`) {
+			t.Errorf("%q says yes", in)
+		}
+		if len(first.Message) > maxText {
+			t.Errorf("message of %d bytes", len(first.Message))
 		}
 	})
 }

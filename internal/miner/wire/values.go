@@ -1,6 +1,6 @@
 // Package wire reads what mining machines put on the wire: numbers that come as strings, flags that come
-// as words, replies that end by NUL, by close or not at all. It bounds everything it reads and never
-// talks to a machine itself.
+// as words, replies that end by NUL, by close or not at all, and carries requests over HTTP. It bounds
+// everything it reads and decides nothing of what a machine is told.
 package wire
 
 import (
@@ -180,9 +180,14 @@ func Clean(text string) string {
 }
 
 // Decode fills out from JSON. A field of an unexpected type is left as it is and is no error; text that
-// is not JSON is one.
+// is not JSON, nor what Mend makes JSON of, is one.
 func Decode(data []byte, out any) error {
 	err := json.Unmarshal(data, out)
+	if _, broken := errors.AsType[*json.SyntaxError](err); broken {
+		if mended := Mend(data); json.Valid(mended) {
+			err = json.Unmarshal(mended, out)
+		}
+	}
 	var wrongType *json.UnmarshalTypeError
 	if err == nil || errors.As(err, &wrongType) {
 		return nil

@@ -1,43 +1,37 @@
 package braiins
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/minersim"
+	"github.com/counterweight-dev/counterweight/internal/minersim/overhttp"
 )
 
-// Front serves the REST interface of every Braiins machine of a fleet with one HTTP server.
+// Front serves the REST interface of every Braiins machine of a fleet, and what older ones have instead.
 type Front struct {
-	hub    *hub
-	server *http.Server
-}
-
-// hub is the listener of the one server: it accepts the connections that Serve is given.
-type hub struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
+	server, older *overhttp.Server
+	calls         *calls
 }
 
 // New starts a front; Close ends it.
 func New() *Front {
-	f := &Front{hub: &hub{conns: make(chan net.Conn), closed: make(chan struct{})}}
-	f.server = &http.Server{
-		Handler:           f.routes(),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       90 * time.Second,
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, deviceKey{}, c.(*deviceConn).device)
-		},
-	}
-	go func() { _ = f.server.Serve(f.hub) }()
+	f := &Front{}
+	f.server = overhttp.Start(f.routes())
+	f.older = overhttp.Start(olderPages())
+	f.calls = startCalls()
 	return f
+}
+
+// Versions are those whose replies are known; the second is the last without the REST interface.
+func (*Front) Versions() []string { return []string{"26.04", olderRelease} }
+
+// Doors are the RPC of the mining program and gRPC, which clients of others read beside REST or in its place.
+func (f *Front) Doors() []minersim.Door {
+	return []minersim.Door{{Name: "rpc", Port: rpcPort, Serve: serveRPC}, {Name: "grpc", Port: grpcPort, Serve: f.calls.Serve}}
 }
 
 // Port is HTTP's own.
@@ -49,47 +43,28 @@ func (*Front) ResidualWatts() float64 { return 40 }
 // Adopt gives a device its firmware.
 func (*Front) Adopt(d *minersim.Device, t *minersim.Traits, s minersim.Start) (minersim.Memory, minersim.Order) {
 	st := newState(d, t, s)
+	if d.FirmwareVersion == olderRelease {
+		st.password = d.Password // none, as it comes
+		older := &olderState{state: st, sessions: map[string]bool{}}
+		return older, st.order(0)
+	}
 	return st, st.order(0)
 }
 
 // Serve hands a connection to the server.
 func (f *Front) Serve(d *minersim.Device, c net.Conn) {
-	select {
-	case f.hub.conns <- &deviceConn{c, d}:
-	case <-f.hub.closed:
-		_ = c.Close()
+	if d.FirmwareVersion == olderRelease {
+		f.older.Serve(d, c)
+		return
 	}
+	f.server.Serve(d, c)
 }
 
 // Close ends the front and its connections.
-func (f *Front) Close() error { return f.server.Close() }
-
-// Accept waits for the next connection.
-func (h *hub) Accept() (net.Conn, error) {
-	select {
-	case c := <-h.conns:
-		return c, nil
-	case <-h.closed:
-		return nil, net.ErrClosed
-	}
+func (f *Front) Close() error {
+	f.calls.server.Stop()
+	return errors.Join(f.server.Close(), f.older.Close())
 }
-
-// Close ends every wait.
-func (h *hub) Close() error {
-	h.once.Do(func() { close(h.closed) })
-	return nil
-}
-
-// Addr is no place: every device has its own.
-func (*hub) Addr() net.Addr { return &net.TCPAddr{} }
-
-// deviceConn remembers whose connection it is.
-type deviceConn struct {
-	net.Conn
-	device *minersim.Device
-}
-
-type deviceKey struct{}
 
 // call is one request at one machine, under the device's lock.
 type call struct {
@@ -113,14 +88,11 @@ type noContent struct{}
 
 var errUnreachable = errors.New("the machine is off the network")
 
-// maxBody bounds what a client may send.
-const maxBody = 64 << 10
-
 // do answers a request by running f under the device's lock. Writes are held back as the
 // device's persona has it.
 func (f *Front) do(w http.ResponseWriter, r *http.Request, open bool, act func(*call) (any, error)) {
-	d := r.Context().Value(deviceKey{}).(*minersim.Device)
-	body, err := readBody(w, r)
+	d := overhttp.Device(r)
+	body, err := overhttp.Body(w, r)
 	if err != nil {
 		answer(w, nil, failure{http.StatusBadRequest, err.Error()})
 		return
@@ -128,47 +100,33 @@ func (f *Front) do(w http.ResponseWriter, r *http.Request, open bool, act func(*
 	var out any
 	d.Do(func(m *minersim.Machine) {
 		st := d.Memory().(*state)
-		switch {
-		case !m.Reachable():
-			err = errUnreachable
-		case !open && !st.authorized(r.Header.Get("Authorization"), m.Now()):
-			err = failure{http.StatusUnauthorized, "Unauthorized"}
-		default:
+		if err = st.admits(m, r, open); err == nil {
 			out, err = act(&call{state: st, m: m, body: body, now: d.Clock().Now(), d: d})
 		}
 	})
-	if errors.Is(err, errUnreachable) {
-		hangUp(w)
-		return
-	}
-	if r.Method != http.MethodGet {
+	lost := errors.Is(err, errUnreachable)
+	if !lost && r.Method != http.MethodGet {
 		d.Hold(r.Context().Done())
-		if !d.Reachable() && out != (noContent{}) {
-			hangUp(w)
-			return
-		}
+		lost = !d.Reachable() && out != (noContent{})
+	}
+	if lost {
+		overhttp.HangUp(w)
+		return
 	}
 	answer(w, out, err)
 }
 
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	var raw json.RawMessage
-	if r.ContentLength == 0 {
-		return nil, nil
+// admits says why a request is not answered. A write of one master is followed by another's, where there is one.
+func (st *state) admits(m *minersim.Machine, r *http.Request, open bool) error {
+	switch {
+	case !m.Reachable():
+		return errUnreachable
+	case !open && !st.authorized(r.Header.Get("Authorization"), m.Now()):
+		return failure{http.StatusUnauthorized, "Unauthorized"}
+	case !open && r.Method != http.MethodGet:
+		st.contest(m)
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&raw); err != nil {
-		return nil, err
-	}
-	return raw, nil
-}
-
-// hangUp cuts the connection without an answer.
-func hangUp(w http.ResponseWriter) {
-	if h, ok := w.(http.Hijacker); ok {
-		if c, _, err := h.Hijack(); err == nil {
-			minersim.Reset(c.(*deviceConn).Conn)
-		}
-	}
+	return nil
 }
 
 func answer(w http.ResponseWriter, out any, err error) {
@@ -185,3 +143,8 @@ func answer(w http.ResponseWriter, out any, err error) {
 		_ = json.NewEncoder(w).Encode(out)
 	}
 }
+
+var (
+	_ minersim.Versioned = (*Front)(nil)
+	_ minersim.Doored    = (*Front)(nil)
+)

@@ -136,3 +136,39 @@ func TestCloseEndsWaits(t *testing.T) {
 		}
 	}
 }
+
+// TestDriftShowsInTheTargetInForce: the one it was told stays what it was.
+func TestDriftShowsInTheTargetInForce(t *testing.T) {
+	r := start(t)
+	r.persona(minersim.Drifts)
+	r.clock.Advance(20 * time.Minute)
+	var got struct {
+		Mode struct {
+			State struct {
+				Current struct{ Watt int }                  `json:"current_target"`
+				Profile struct{ Target struct{ Watt int } } `json:"profile"`
+			} `json:"powertargetmodestate"`
+		} `json:"mode_state"`
+	}
+	r.want(200, "GET", "performance/tuner-state", "", &got)
+	if s := got.Mode.State; s.Profile.Target.Watt != 3500 || s.Current.Watt != 2800 {
+		t.Errorf("told %d W, follows %d W", s.Profile.Target.Watt, s.Current.Watt)
+	}
+}
+
+// TestAnotherMasterSetsItBack: there are no sessions, and whoever writes last is obeyed.
+func TestAnotherMasterSetsItBack(t *testing.T) {
+	r := start(t)
+	full := r.d.Watts()
+	r.persona(minersim.Busy)
+	r.want(200, "PUT", "performance/power-target", `{"watt":2000}`, nil)
+	r.want(200, "PUT", "actions/pause", "", nil)
+	r.clock.Advance(10 * time.Second)
+	if w := r.d.Watts(); w > 50 {
+		t.Errorf("%g W before the other comes back", w)
+	}
+	r.clock.Advance(2 * time.Minute)
+	if w := r.d.Watts(); w < 0.98*full || w > 1.02*full {
+		t.Errorf("%g W of %g W", w, full)
+	}
+}

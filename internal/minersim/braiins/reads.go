@@ -38,7 +38,7 @@ func details(c *call) (any, error) {
 	return object{
 		"bos_mode": 4,
 		"bos_version": object{
-			"bos_plus": true, "current": "2026-04-14-0-912d084c-26.04-plus",
+			"bos_plus": true, "current": bosVersion,
 			"major": "2022-09-13-0-11012d53-22.08-plus",
 		},
 		"bosminer_uptime_s": uptime(c.m), "control_board_soc_family": 3,
@@ -139,7 +139,7 @@ func tunerState(c *call) (any, error) {
 	}
 	return object{
 		"mode_state": object{"powertargetmodestate": object{
-			"current_target": power{c.target},
+			"current_target": power{int(math.Round(float64(c.target) * c.m.Drift()))},
 			"profile": object{
 				"created": nil, "target": power{c.target},
 				"estimated_power_consumption": watt(consumption),

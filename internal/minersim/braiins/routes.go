@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/minersim"
+	"github.com/counterweight-dev/counterweight/internal/minersim/overhttp"
 )
 
 const (
@@ -33,6 +34,7 @@ func (f *Front) routes() http.Handler {
 		add(needsToken, "GET "+path, act)
 	}
 	mux.HandleFunc("GET /api/v1/miner/status", f.stream)
+	addPage(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.URL.Path) > 1 {
 			r.URL.Path = strings.TrimSuffix(r.URL.Path, "/")
@@ -177,7 +179,7 @@ func (st *state) authorized(token string, now time.Duration) bool {
 
 // stream writes the status now and every second until one side goes away.
 func (f *Front) stream(w http.ResponseWriter, r *http.Request) {
-	d := r.Context().Value(deviceKey{}).(*minersim.Device)
+	d := overhttp.Device(r)
 	started := false
 	for {
 		status, allowed, reachable := 0, false, false
@@ -189,7 +191,7 @@ func (f *Front) stream(w http.ResponseWriter, r *http.Request) {
 		})
 		switch {
 		case !reachable:
-			hangUp(w)
+			overhttp.HangUp(w)
 			return
 		case !allowed:
 			answer(w, nil, failure{http.StatusUnauthorized, "Unauthorized"})

@@ -138,6 +138,20 @@ func (st *state) restart(m *minersim.Machine) bool {
 	return already
 }
 
+// contest lets another master, where there is one, set back what it finds now.
+func (st *state) contest(m *minersim.Machine) {
+	status, target := st.status, st.target
+	m.Contest(func() {
+		if st.target != target {
+			_ = st.setTarget(m, target) // it was one before
+		}
+		if st.status != status {
+			st.status = status
+			m.Command(st.order(st.up))
+		}
+	})
+}
+
 // setTarget accepts a power target or says why not.
 func (st *state) setTarget(m *minersim.Machine, watts int) error {
 	if watts < st.min || watts > st.max {

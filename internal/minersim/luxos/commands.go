@@ -92,6 +92,9 @@ func (c *call) joined(command string) object {
 }
 
 func (c *call) doLogon() object {
+	if c.m.Busy() {
+		return c.fail(codeBusy, "Another session is active")
+	}
 	id, ok := c.logon(c.m.Now(), c.d.Serial)
 	if !ok {
 		return c.fail(codeBusy, "Another session is active")

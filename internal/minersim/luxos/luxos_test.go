@@ -58,6 +58,7 @@ func TestReadsOfAHashingMachine(t *testing.T) {
 	}
 	for command, code := range map[string]int{
 		"version": 22, "stats": 70, "pools": 7, "limits": 333, "fans": 202, "temps": 201, "atm": 339, "asccount": 104,
+		"groups": 80, "tempctrl": 205,
 	} {
 		r.want("S", code, command, "")
 	}

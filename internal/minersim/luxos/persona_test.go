@@ -74,3 +74,12 @@ func TestLateHoldsBackWritesOnly(t *testing.T) {
 		t.Errorf("%d W after the effect", w)
 	}
 }
+
+// TestBusyRefusesLogons: while somebody else holds the session, and not for ever.
+func TestBusyRefusesLogons(t *testing.T) {
+	r := start(t)
+	r.persona(minersim.Busy)
+	r.want("E", 402, "logon", "")
+	r.clock.Advance(25 * time.Second)
+	r.in("S", 335, "curtail", "sleep")
+}

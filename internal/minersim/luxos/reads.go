@@ -14,6 +14,7 @@ import (
 var reads = map[string]func(*call) object{
 	"version": version, "config": config, "summary": summary, "devs": devs, "stats": stats,
 	"power": power, "profiles": profiles, "limits": limits, "pools": pools, "fans": fans, "temps": temps,
+	"groups": groups, "tempctrl": tempctrl,
 	"atm": func(c *call) object {
 		return c.ok(339, "ATM configuration values", "ATM", []object{c.atmValues()})
 	},
@@ -181,6 +182,20 @@ func pools(c *call) object {
 		"Accepted": int(c.m.Uptime()/time.Second) / 2, "Rejected": 0, "Stale": 0, "Has Stratum": true,
 	}})
 }
+
+// groups and tempctrl are asked by others together with config; their fields are what those read, codes and values assumed.
+func groups(c *call) object {
+	return c.ok(codeGroups, "1 Group(s)", "GROUPS", []object{{"GROUP": 0, "Name": "default", "Quota": 1}})
+}
+
+func tempctrl(c *call) object {
+	return c.ok(codeTempCtrl, "Temperature control values", "TEMPCTRL", []object{{"Mode": "Automatic", "Target": 60, "Hot": 70, "Dangerous": 80}})
+}
+
+const (
+	codeGroups   = 80
+	codeTempCtrl = 205
+)
 
 func (c *call) fanSpeed() int {
 	if c.asleep {

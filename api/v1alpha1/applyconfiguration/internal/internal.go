@@ -635,6 +635,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+    - name: terminationGracePeriodSeconds
+      type:
+        scalar: numeric
     - name: uid
       type:
         namedType: io.k8s.apimachinery.pkg.types.UID

@@ -14,7 +14,8 @@ import (
 //
 // FirmwarePort maps one firmware to a port.
 type FirmwarePortApplyConfiguration struct {
-	// firmware that is spoken to on port: BraiinsOS or LuxOS.
+	// firmware that is spoken to on port, e.g. BraiinsOS; any that
+	// devices.firmware takes, but Auto.
 	Firmware *apiv1alpha1.Firmware `json:"firmware,omitempty"`
 	// port is the TCP port, 1 to 65535, e.g. 8080.
 	Port *int32 `json:"port,omitempty"`

@@ -35,12 +35,13 @@ type GPUWorkloadSpecApplyConfiguration struct {
 	// CPUs, fans and its share of the node. Whole watts, e.g. 10.2k. The larger
 	// of this and the operator's accelerator table counts, unless the budget
 	// says declaredWatts: Trusted. If wattsPerAccelerator is left out too, the
-	// table counts.
+	// table counts. Above 100k needs the verb use on
+	// priorities.power.counterweight.dev.
 	WattsPerPod *resource.Quantity `json:"wattsPerPod,omitempty"`
 	// wattsPerAccelerator is the most one pod draws for each accelerator it asks
 	// for, its share of the node included: 1.3k and eight accelerators make
 	// 10.4k. Whole watts, e.g. 1.3k. Set instead of wattsPerPod, never beside
-	// it.
+	// it. Above 10k needs the verb use on priorities.power.counterweight.dev.
 	WattsPerAccelerator *resource.Quantity `json:"wattsPerAccelerator,omitempty"`
 	// priority among GPUWorkloads and MinerPools: the highest is served first,
 	// then the oldest. -1000000 to 1000000; 0 if left out. Above 0 needs the
@@ -62,6 +63,7 @@ type GPUWorkloadSpecApplyConfiguration struct {
 	// releaseDelaySeconds keeps a pod's watts reserved a while after it ended,
 	// since autoscalers flap and the next run often follows. 0 to 86400; 60 if
 	// left out. Yields to pods that wait with the same or a higher priority.
+	// Above 600 needs the verb use on priorities.power.counterweight.dev.
 	ReleaseDelaySeconds *int32 `json:"releaseDelaySeconds,omitempty"`
 }
 

@@ -20,16 +20,18 @@ type MinerDevicesApplyConfiguration struct {
 	// address is asked; those that don't answer cost nothing but time, since
 	// what counts as drawn is ratedWatts.
 	Addresses []string `json:"addresses,omitempty"`
-	// firmware of the devices: BraiinsOS, LuxOS, or Auto (if left out), which
-	// asks each device.
+	// firmware of the devices: Antminer, Auradine, Avalon, AxeOS, BraiinsOS,
+	// LuxOS, MaraFW, ProtoRig, SealMiner, VNish, WhatsMiner, ePIC, or Auto
+	// (if left out), which asks each device.
 	Firmware *apiv1alpha1.Firmware `json:"firmware,omitempty"`
 	// ports overrides the port a firmware is spoken to on, where a site maps it,
 	// e.g. [{firmware: BraiinsOS, port: 8080}].
 	Ports []FirmwarePortApplyConfiguration `json:"ports,omitempty"`
 	// credentialsSecret names a Secret in this namespace with the keys username
-	// and password, and optionally FIRMWARE.username and FIRMWARE.password (e.g.
-	// LuxOS.password), which win for that firmware. If left out, each firmware's
-	// factory credentials are used.
+	// and password, or FIRMWARE.username and FIRMWARE.password (e.g.
+	// VNish.password), or both; those of a firmware win. If left out, and for
+	// firmwares that a Secret without the common keys does not name, each
+	// firmware's factory credentials are used.
 	CredentialsSecret *string `json:"credentialsSecret,omitempty"`
 }
 

@@ -27,6 +27,9 @@ type ReservationApplyConfiguration struct {
 	// endedAt is when the pod was seen ended; the watts are let go
 	// releaseDelaySeconds later.
 	EndedAt *v1.Time `json:"endedAt,omitempty"`
+	// terminationGracePeriodSeconds of the pod where it is longer than 30. If
+	// the pod vanishes, its watts are held for that long once its node is heard.
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
 }
 
 // ReservationApplyConfiguration constructs a declarative configuration of the Reservation type for use with
@@ -72,5 +75,13 @@ func (b *ReservationApplyConfiguration) WithBudget(value string) *ReservationApp
 // If called multiple times, the EndedAt field is set to the value of the last call.
 func (b *ReservationApplyConfiguration) WithEndedAt(value v1.Time) *ReservationApplyConfiguration {
 	b.EndedAt = &value
+	return b
+}
+
+// WithTerminationGracePeriodSeconds sets the TerminationGracePeriodSeconds field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TerminationGracePeriodSeconds field is set to the value of the last call.
+func (b *ReservationApplyConfiguration) WithTerminationGracePeriodSeconds(value int64) *ReservationApplyConfiguration {
+	b.TerminationGracePeriodSeconds = &value
 	return b
 }

@@ -1,0 +1,180 @@
+package marafw_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/icholy/digest"
+
+	"github.com/counterweight-dev/counterweight/internal/minersim"
+	"github.com/counterweight-dev/counterweight/internal/minersim/marafw"
+	"github.com/counterweight-dev/counterweight/internal/minersim/simtest"
+)
+
+const fleet = `
+seed: 2
+groups:
+- {name: new, count: 1, model: S21, firmware: MaraFW, firstAddress: BASE1, budget: x, ports: {MaraFW: 18085}}
+- {name: old, count: 1, model: S19k Pro, firmware: MaraFW, firmwareVersion: 1.0.3, firstAddress: BASE2, ports: {MaraFW: 18085}}
+- {name: asleep, count: 1, model: S21, firmware: MaraFW, firstAddress: BASE3, username: me, password: secret, powerSource: PSU, initial: Sleeping, ports: {MaraFW: 18085}}
+`
+
+// Devices of the fleet.
+const (
+	newer  = 0
+	older  = 1
+	asleep = 2
+)
+
+// rig is one machine under test.
+type rig struct {
+	t     *testing.T
+	site  *minersim.Site
+	d     *minersim.Device
+	clock *simtest.Clock
+	http  http.Client
+}
+
+func start(t *testing.T, device int) *rig {
+	front := marafw.New()
+	t.Cleanup(func() { _ = front.Close() })
+	site, clock := simtest.Start(t, map[string]minersim.Front{"MaraFW": front}, fleet)
+	r := &rig{t: t, site: site, clock: clock}
+	r.to(device)
+	return r
+}
+
+// to turns to another machine of the fleet.
+func (r *rig) to(device int) {
+	r.d = r.site.Fleet.Devices[device]
+	if r.d.Password != "" {
+		r.login(r.d.Username, r.d.Password)
+		return
+	}
+	r.login("root", "root")
+}
+
+func (r *rig) login(username, password string) {
+	r.http.Transport = &digest.Transport{Username: username, Password: password, Transport: &http.Transport{}}
+}
+
+// send makes one request the way a plain client does.
+func (r *rig) send(method, path, body string) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(r.t.Context(), method, fmt.Sprintf("http://%s/%s", r.d.Address, path), bytes.NewBufferString(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	out, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, out, err
+}
+
+// want makes a request that must have the given status, and reads its answer.
+func (r *rig) want(status int, method, path, body string, into any) []byte {
+	r.t.Helper()
+	code, out, err := r.send(method, "kaonsu/v1/"+path, body)
+	if err != nil || code != status {
+		r.t.Fatalf("%s %s %s: %d %q %v, want %d", method, path, body, code, out, err, status)
+	}
+	if into != nil {
+		if err := json.Unmarshal(out, into); err != nil {
+			r.t.Fatalf("%s: %v in %q", path, err, out)
+		}
+	}
+	return out
+}
+
+func (r *rig) get(path string, into any) []byte {
+	r.t.Helper()
+	return r.want(200, "GET", path, "", into)
+}
+
+type reply struct {
+	Error bool
+	Msg   string
+}
+
+func (r *rig) post(path, body string) (got reply) {
+	r.t.Helper()
+	r.want(200, "POST", path, body, &got)
+	return got
+}
+
+// document reads all settings.
+func (r *rig) document() (all map[string]any) {
+	r.t.Helper()
+	r.get("miner_config", &all)
+	return all
+}
+
+// set reads the settings, changes their mode, and writes them whole, as clients do.
+func (r *rig) set(edit func(mode map[string]any)) reply {
+	r.t.Helper()
+	all := r.document()
+	edit(all["mode"].(map[string]any))
+	body, err := json.Marshal(all)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.post("miner_config", string(body))
+}
+
+func (r *rig) selector(name string) reply {
+	r.t.Helper()
+	return r.set(func(m map[string]any) { m["work-mode-selector"] = name })
+}
+
+func (r *rig) power(watts float64) reply {
+	r.t.Helper()
+	return r.set(func(m map[string]any) {
+		m["work-mode-selector"] = "Auto"
+		m["concorde"] = map[string]any{"mode-select": "PowerTarget", "power-target": watts, "hash-target": 200}
+	})
+}
+
+func (r *rig) status() string {
+	r.t.Helper()
+	var b struct{ Status string }
+	r.get("brief", &b)
+	return b.Status
+}
+
+// rpc sends one command to port 4028.
+func (r *rig) rpc(request string) []byte {
+	r.t.Helper()
+	c, err := net.DialTimeout("tcp", r.d.Doors[0].String(), time.Second)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := c.Write([]byte(request)); err != nil {
+		return nil
+	}
+	out, err := io.ReadAll(c)
+	if err != nil {
+		return nil
+	}
+	return bytes.TrimRight(out, "\x00")
+}
+
+// draws checks the true watts after so long.
+func (r *rig) draws(after time.Duration, want float64) {
+	r.t.Helper()
+	r.clock.Advance(after)
+	if got := r.d.Watts(); !near(got, want, 2) {
+		r.t.Errorf("draws %.0f W %s later, want %.0f W", got, after, want)
+	}
+}
+
+func near(got, want, percent float64) bool { return math.Abs(got-want) <= 10+want*percent/100 }
