@@ -16,9 +16,9 @@ SCENARIO ?= test/scenarios/mullet-day.yaml
 REHEARSEFLAGS ?=
 FUZZTIME ?= 20000x
 KUBECTL ?= kubectl
-CONTAINER_TOOL ?= docker
 IMAGE ?= counterweight
 VERSION ?= 0.1.0
+PLATFORMS ?=
 
 ##@ Start here
 
@@ -26,7 +26,7 @@ VERSION ?= 0.1.0
 help: ## List the targets (default).
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+		/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: build controlplane ## Play one day at a 4 MW site; report and picture in bin/demo (3 min, plus building).
@@ -53,9 +53,8 @@ controlplane: ## Build etcd, kube-apiserver and friends, kubectl and kwok into b
 	@hack/controlplane/build.sh
 
 .PHONY: image
-image: ## Build the two container images with CONTAINER_TOOL (docker).
-	$(CONTAINER_TOOL) build --target operator -t $(IMAGE)/operator:$(VERSION) .
-	$(CONTAINER_TOOL) build --target miner-agent -t $(IMAGE)/miner-agent:$(VERSION) .
+image: ## Build the images with buildah, from scratch, into bin/images (PLATFORMS="linux/amd64 linux/arm64" VERSION=).
+	@IMAGE=$(IMAGE) VERSION=$(VERSION) PLATFORMS="$(PLATFORMS)" hack/image.sh
 
 .PHONY: clean
 clean: ## Remove bin/ and dist/ (the control plane too; it takes minutes to build again).
@@ -64,9 +63,20 @@ clean: ## Remove bin/ and dist/ (the control plane too; it takes minutes to buil
 ##@ Check
 
 .PHONY: test
-test: controlplane ## Unit, CEL and controller suites on a real API server (PKGS=./internal/fit TESTFLAGS=-v RACE=1).
+test: controlplane bin/tools/helm ## Unit, CEL and controller suites on a real API server (PKGS=./internal/fit TESTFLAGS=-v RACE=1).
 	@echo "test: $(PKGS)"
 	@go test $(if $(RACE),-race) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKGS)
+
+.PHONY: helm-test
+helm-test: controlplane bin/tools/helm bin/tools/helm-unittest ## The chart: lint, unit tests, and its life on a real API server (2 min).
+	@bin/tools/helm lint --strict --quiet charts/counterweight
+	@bin/tools/helm-unittest --strict charts/counterweight
+	@go test -count=1 $(TESTFLAGS) ./test/chart
+
+.PHONY: e2e
+e2e: bin/tools/helm ## A site on a real node: chart, images, agents, accelerator pods (root; or E2E_KUBECONFIG=; docs/e2e.md; 15 min).
+	@$(if $(E2E_KUBECONFIG),hack/controlplane/build.sh,hack/controlplane/build.sh node)
+	@VERSION=$(VERSION) hack/e2e.sh
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME=20000x inputs each.
@@ -78,17 +88,33 @@ lint: bin/tools/golangci-lint ## golangci-lint, with the Kubernetes API linter o
 	@bin/tools/golangci-lint run $(PKGS)
 
 .PHONY: generate
-generate: ## Write deepcopy, CRDs, apply configurations, protobuf code and admission policies anew.
+generate: ## Write deepcopy, CRDs, apply configurations, protobuf code, admission policies, API reference and tables of metrics anew.
 	@echo "generate: deepcopy, CRDs, apply configurations"
 	@hack/generate.sh
 	@echo "generate: protobuf (the first time it builds buf, some minutes)"
 	@hack/generate-proto.sh
+	@echo "generate: API reference"
+	@go run ./hack/gen-api
 	@echo "generate: admission policies"
 	@go run ./hack/gen-policy
+	@echo "generate: tables of metrics, alert rules"
+	@go run ./hack/gen-metrics
 
 .PHONY: verify
 verify: ## What a change must pass besides the tests: generated files, lint, sizes, links.
 	@hack/verify.sh
+
+.PHONY: alerts
+alerts: bin/tools/promtool ## Check the alert rules and play a test of each (promtool).
+	@bin/tools/promtool check rules --lint=all charts/counterweight/files/rules/counterweight.yaml
+	@bin/tools/promtool test rules test/alerts/*.yaml
+
+# Without the service discoveries of clouds, which checking rules needs none of.
+bin/tools/promtool: hack/promtool/go.mod hack/promtool/go.sum
+	@echo "alerts: building promtool (usually 2-3 min)"
+	@mkdir -p bin/tools
+	@cd hack/promtool && CGO_ENABLED=0 go build -mod=readonly -tags remove_all_sd -trimpath -ldflags "-s -w" -o "$(CURDIR)/$@" github.com/prometheus/prometheus/cmd/promtool
+	@touch $@
 
 # The linter is a module of its own; it is built again only when its pins change.
 bin/tools/golangci-lint: hack/lint/go.mod hack/lint/go.sum
@@ -97,16 +123,29 @@ bin/tools/golangci-lint: hack/lint/go.mod hack/lint/go.sum
 	@cd hack/lint && go build -mod=readonly -trimpath -ldflags "-s -w" -o "$(CURDIR)/$@" sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 	@touch $@
 
+# Helm and its unit tests are a module of their own, too.
+bin/tools/helm: hack/helm/go.mod hack/helm/go.sum
+	@echo "helm: building helm (usually 3 min)"
+	@mkdir -p bin/tools
+	@cd hack/helm && go build -mod=readonly -trimpath -ldflags "-s -w" -o "$(CURDIR)/$@" helm.sh/helm/v4/cmd/helm
+	@touch $@
+
+bin/tools/helm-unittest: hack/helm/go.mod hack/helm/go.sum
+	@echo "helm: building helm-unittest (usually 1 min)"
+	@mkdir -p bin/tools
+	@cd hack/helm && go build -mod=readonly -trimpath -ldflags "-s -w" -o "$(CURDIR)/$@" github.com/helm-unittest/helm-unittest/cmd/helm-unittest
+	@touch $@
+
 ##@ Measure
 
 .PHONY: bench
-bench: build controlplane ## Every performance target, measured; bin/bench/report.json (BENCH=decide for one part; 15 min).
+bench: build controlplane ## Every performance target, measured; bin/bench/report.json (BENCH=decide for one part; 25 min).
 	@go run ./test/perf -bin bin -report bin/bench/report.json $(if $(BENCH),-only $(BENCH))
 
 ##@ A cluster of your own (Kubernetes 1.36 or newer, KUBECTL=...)
 
 .PHONY: install
-install: ## Install the CRDs into the current kubectl context.
+install: ## Install the CRDs alone into the current kubectl context.
 	$(KUBECTL) apply --server-side -k config/crd
 
 .PHONY: deploy
@@ -114,9 +153,10 @@ deploy: ## Install everything (CRDs, RBAC, admission policies, operator) into th
 	$(KUBECTL) apply --server-side -k config/default
 
 .PHONY: uninstall
-uninstall: ## Remove everything; objects of the four kinds first, while the operator is there to let go of them.
+uninstall: ## Remove everything, budgets too: the objects first, while the operator is there to let go of them; then gates.
 	$(KUBECTL) delete --ignore-not-found --all --all-namespaces --timeout=10m minerpools,gpuworkloads
 	$(KUBECTL) delete --ignore-not-found --all --timeout=10m curtailmentevents,powerbudgets
+	go run ./cmd/operator open-gates
 	$(KUBECTL) delete --ignore-not-found -k config/default
 
 ##@ Chaos (docs/chaos.md)

@@ -74,6 +74,22 @@ func TestSpansLikeSets(t *testing.T) {
 	})
 }
 
+// TestBlocks: every address of a span is in one of its blocks, and none comes twice.
+func TestBlocks(t *testing.T) {
+	for _, s := range spansOf([]string{
+		"10.0.0.63-10.0.0.64", "10.0.0.64-10.0.0.127", "10.0.0.1-10.0.1.0", "10.0.0.9", "255.255.255.0/24", "fd00::ff-fd00::1ff",
+	}) {
+		var want []netip.Prefix
+		for _, a := range set([]span{s}) {
+			b, _ := a.Prefix(a.BitLen() - blockBits)
+			want = append(want, b)
+		}
+		if got := slices.Collect(s.blocks()); !slices.Equal(got, slices.Compact(want)) {
+			t.Errorf("%v is in %v, want %v", s, got, slices.Compact(want))
+		}
+	}
+}
+
 func address(n int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 0, byte(n >> 4), byte(240 + n&15)})
 }
@@ -81,9 +97,11 @@ func address(n int) netip.Addr {
 func set(spans []span) []netip.Addr {
 	var out []netip.Addr
 	for _, s := range spans {
-		for a := s.first; !s.last.Less(a); a = a.Next() {
+		for a := s.first; a.IsValid() && !s.last.Less(a); a = a.Next() {
 			out = append(out, a)
 		}
 	}
 	return out
 }
+
+func nth(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}) }

@@ -32,6 +32,7 @@ type poolFacts struct {
 	known   bool // the site has been decided since this process leads
 	agents  int  // that report under this leader
 	unheard []string
+	pods    []types.UID // of its agents, as they were met
 	// quarantined talk nonsense; what answers for the refused is not they. Each with the reason.
 	quarantined, refused []string
 	counts               lease.Counts
@@ -47,6 +48,9 @@ type poolFacts struct {
 	// behind are the agents that have yet to take up earlier edits of addresses, where the newest waits for them.
 	waits  bool
 	behind []string
+	// inForce is the generation of its spec by which agents are told what to mind; 0 where they have yet to be.
+	inForce int64
+	surplus surplus
 }
 
 const boardBuffer = 4096
@@ -80,9 +84,22 @@ func (b *board) drawn(name string) power.Watts {
 	return b.draw[name]
 }
 
+// draws is what every budget draws now; nobody writes to it any more.
+func (b *board) draws() map[string]power.Watts {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.draw
+}
+
 // publish takes over what one pass decided and wakes who shows it.
-func (b *board) publish(s *snapshot, p power.Plan, priors map[string]map[string]string) {
+func (b *board) publish(s *snapshot, p power.Plan, priors map[string]map[string]string, stay map[types.NamespacedName]surplus) {
 	pools := poolBoard(s, p, priors)
+	for i := range s.pools {
+		key := client.ObjectKeyFromObject(&s.pools[i])
+		facts := pools[key]
+		facts.inForce, facts.surplus = s.inForce[key], stay[key]
+		pools[key] = facts
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, plan := range p.Budgets {
@@ -144,6 +161,9 @@ func poolBoard(s *snapshot, p power.Plan, priors map[string]map[string]string) m
 }
 
 func (f *poolFacts) add(a *agentView, plan power.LeasePlan, priors map[string]string) {
+	if a.podUID != "" {
+		f.pods = append(f.pods, a.podUID)
+	}
 	switch {
 	case a.quarantine != "":
 		f.quarantined = append(f.quarantined, a.key+" ("+a.quarantine+")")
@@ -177,27 +197,40 @@ func (f *poolFacts) add(a *agentView, plan power.LeasePlan, priors map[string]st
 
 // drawOf sums what is drawn now up the tree.
 func drawOf(s *snapshot, p power.Plan) map[string]power.Watts {
-	parent := map[string]string{}
-	draw := map[string]power.Watts{}
-	for i := range s.site.Budgets {
-		parent[s.site.Budgets[i].Name] = s.site.Budgets[i].Parent
-	}
-	for _, b := range p.Budgets {
-		draw[b.Name] = b.Base + b.Reserved
-	}
-	for i := range s.agents {
-		at := s.agents[i].agent.Budget
-		for range len(parent) + 1 {
-			if _, ok := draw[at]; !ok {
-				break
-			}
-			if s.agents[i].agent.Heard {
-				draw[at] += power.Watts(s.agents[i].report.Draw)
-			} else {
-				draw[at] += s.agents[i].agent.Hold
-			}
-			at = parent[at]
+	draw := upTree(s.site.Budgets, func(add func(string, power.Watts)) {
+		for i := range s.agents {
+			add(s.agents[i].agent.Budget, s.agents[i].drawn())
 		}
+	})
+	for _, b := range p.Budgets {
+		draw[b.Name] += b.Base + b.Reserved
 	}
 	return draw
+}
+
+// drawn is what an agent's devices draw: by its report, and where it is not heard what is held for it.
+func (v *agentView) drawn() power.Watts {
+	if v.agent.Heard {
+		return power.Watts(v.report.Draw)
+	}
+	return v.agent.Hold
+}
+
+// upTree sums what each is added to a budget on that one and on all above it.
+func upTree(tree []power.Budget, each func(add func(budget string, w power.Watts))) map[string]power.Watts {
+	parent := make(map[string]string, len(tree))
+	sums := make(map[string]power.Watts, len(tree))
+	for i := range tree {
+		parent[tree[i].Name], sums[tree[i].Name] = tree[i].Parent, 0
+	}
+	each(func(at string, w power.Watts) {
+		for range len(parent) + 1 {
+			if _, ok := sums[at]; !ok {
+				return
+			}
+			sums[at] += w
+			at = parent[at]
+		}
+	})
+	return sums
 }

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -87,6 +88,10 @@ var _ = Describe("A curtailment", func() {
 		Expect(status(powerv1.ConditionEnded)).To(Equal(metav1.ConditionTrue))
 		Expect(status(powerv1.ConditionActive)).To(Equal(metav1.ConditionFalse))
 
+		told := strings.Join(s.events.lines, "\n")
+		Expect(told).To(MatchRegexp("(?s)Normal InForce Curtail.*Normal Met Curtail.*Normal TimePassed Curtail"))
+		Expect(told).NotTo(ContainSubstring("Warning"))
+
 		r = restarted()
 		s.writes = nil
 		Expect(until(ctx, time.Hour).Reason).To(Equal(powerv1.ReasonMet), "the verdict stands")
@@ -102,7 +107,13 @@ var _ = Describe("A curtailment", func() {
 		Expect(until(ctx, 30*time.Second).Reason).To(Equal(powerv1.ReasonMissed))
 		r = restarted()
 		Expect(until(ctx, 2*time.Minute).Reason).To(Equal(powerv1.ReasonMissed), "that it was seen over the limit stays true")
-		Expect(s.events.has("Missed")).To(BeTrue())
+		Expect(s.events.lines).To(ContainElement(HavePrefix("Warning Missed Curtail")))
+	})
+
+	It("says so where it was never met", func(ctx context.Context) {
+		until(ctx, -30*time.Second)
+		Expect(until(ctx, time.Second).Reason).To(Equal(powerv1.ReasonMissed))
+		Expect(s.events.lines).To(ContainElement(HavePrefix("Warning Missed Curtail")))
 	})
 
 	It("is unobserved where nobody watched it, though it was met before its start", func(ctx context.Context) {

@@ -70,7 +70,7 @@ func (r *CurtailmentReconciler) Reconcile(ctx context.Context, c *powerv1.Curtai
 	}
 	tellStalled(r.Events, next, c.Status.Conditions, next.Status.Conditions)
 	tellChange(r.Events, next, c.Status.Conditions, next.Status.Conditions, powerv1.ConditionActive, actionCurtail, "")
-	tellChange(r.Events, next, c.Status.Conditions, next.Status.Conditions, powerv1.ConditionMet, actionCurtail, "")
+	tellChange(r.Events, next, c.Status.Conditions, next.Status.Conditions, powerv1.ConditionMet, actionCurtail, metav1.ConditionFalse)
 	return reconcile.Result{RequeueAfter: wait}, nil
 }
 

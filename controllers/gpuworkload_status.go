@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -81,10 +82,11 @@ func reservations(w *workloadFacts, p *power.WorkloadPlan) []powerv1.Reservation
 	if len(p.Pods) == 0 {
 		return nil
 	}
-	out := make([]powerv1.Reservation, 0, len(p.Pods))
+	out, graces := make([]powerv1.Reservation, 0, len(p.Pods)), w.graces()
 	for _, pod := range p.Pods {
 		res := powerv1.Reservation{
 			UID: types.UID(pod.UID), Name: pod.Name, Watts: *quantity(pod.Watts), Budget: pod.Budget,
+			TerminationGracePeriodSeconds: int64(graces[types.UID(pod.UID)] / time.Second),
 		}
 		if at, over := w.endedAt[res.UID]; over {
 			res.EndedAt = &at
@@ -95,15 +97,41 @@ func reservations(w *workloadFacts, p *power.WorkloadPlan) []powerv1.Reservation
 	return out
 }
 
+// graces are the graces of pods, where they are longer than most: a leader that never saw a pod needs its grace once
+// it has vanished (L6).
+func (w *workloadFacts) graces() map[types.UID]time.Duration {
+	var out map[types.UID]time.Duration
+	note := func(uid types.UID, grace time.Duration) {
+		if grace <= usualGrace {
+			return
+		}
+		if out == nil {
+			out = map[types.UID]time.Duration{}
+		}
+		out[uid] = max(out[uid], grace)
+	}
+	for i := range w.object.Status.Reservations {
+		res := &w.object.Status.Reservations[i]
+		note(res.UID, graceHeld(res))
+	}
+	for _, pod := range w.pods {
+		note(pod.UID, graceOf(pod))
+	}
+	return out
+}
+
 func workloadConditions(st *powerv1.GPUWorkloadStatus, w *workloadFacts, p *power.WorkloadPlan) {
 	generation := w.object.Generation
 	ready := metav1.Condition{
 		Type: powerv1.ConditionReady, Status: metav1.ConditionTrue, Reason: powerv1.ReasonGoverned,
 		Message: "its pods are counted; those that wait for power wait at the gate", ObservedGeneration: generation,
 	}
-	if n := len(w.lost); n > 0 {
+	switch n := len(w.lost); {
+	case n > 0:
 		ready.Message = fmt.Sprintf("its pods are counted; the watts of %d that are gone are held until their nodes are heard again, as of pod %s; "+
 			"if that machine is off, delete its Node", n, w.lost[0])
+	case len(w.ending) > 0:
+		ready.Message = fmt.Sprintf("its pods are counted; the watts of %d that are gone are held yet: %s", len(w.ending), w.ending[0])
 	}
 	if w.stalled == nil || w.object.DeletionTimestamp != nil {
 		meta.RemoveStatusCondition(&st.Conditions, powerv1.ConditionStalled)

@@ -3,9 +3,10 @@ package controllers
 import (
 	"net/netip"
 	"slices"
-	"sort"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
 // holding is the addresses that an agent may command: those it was told last, and those told before until
@@ -17,44 +18,59 @@ type holding struct {
 	whole  bool // told is all that was wanted
 }
 
-// neighbours are the agents that may command addresses of each block of maxAddresses. No span has more, so each
-// touches two blocks at most. An agent may be listed that has let its address there go.
-type neighbours map[netip.Prefix][]*agentLink
+// enter makes an agent known, before any is told what to mind: a former leader may have told it anything of its
+// slot. One of a pool that this leader has met before can't have been told any of it: all slots that former leaders
+// wrote down were met at once, one is forgotten only with its pod, and nobody but this leader has told agents of any
+// since (ADR 7).
+func (l *links) enter(p peer, met bool) {
+	a := &agentLink{peer: peer{key: p.key, pool: p.pool}, issuer: lease.NewIssuer(l.epoch)}
+	if !met {
+		a.holding.spans = append(spansOf(p.before), spansOf(p.assignment.Ranges)...)
+	}
+	l.table[p.key] = a
+}
+
+// neighbours are what agents may command, by block; what one was told in this very pass is among it.
+type neighbours map[netip.Prefix][]neighbour
+
+type neighbour struct {
+	*agentLink
+	span
+}
 
 func (n neighbours) add(a *agentLink, spans []span) {
 	for _, s := range spans {
-		for _, b := range s.blocks() {
-			if !slices.Contains(n[b], a) {
-				n[b] = append(n[b], a)
+		for b := range s.blocks() {
+			n[b] = append(n[b], neighbour{a, s})
+		}
+	}
+}
+
+// others is what other agents may command of the spans, and around them. No holding shrinks while a pass claims, so
+// what was listed once holds for all of it.
+func (l *links) others(a *agentLink, spans []span) (out []span) {
+	if l.near == nil {
+		l.near = neighbours{}
+		for _, o := range l.table {
+			l.near.add(o, o.holding.spans)
+		}
+	}
+	for _, s := range spans {
+		for b := range s.blocks() {
+			for _, o := range l.near[b] {
+				if o.agentLink != a && o.meets(s) {
+					out = append(out, o.span)
+				}
 			}
 		}
 	}
-}
-
-// of is who may command an address of the spans, and others; one may be named twice.
-func (n neighbours) of(spans []span) (out []*agentLink) {
-	for _, s := range spans {
-		for _, b := range s.blocks() {
-			out = append(out, n[b]...)
-		}
-	}
 	return out
-}
-
-func (s span) blocks() [2]netip.Prefix {
-	const size = 16 // bits of maxAddresses
-	first, _ := s.first.Prefix(s.first.BitLen() - size)
-	last, _ := s.last.Prefix(s.last.BitLen() - size)
-	return [2]netip.Prefix{first, last}
 }
 
 // claim answers which addresses an agent may be told now: those wanted that no other agent may still
 // command, and those that nobody else is there for. The rest follow, or go, in a later pass.
 func (l *links) claim(a *agentLink, wanted []string) []string {
 	h := &a.holding
-	if a.issuer.Settled() {
-		h.spans = h.told
-	}
 	if h.whole && slices.Equal(h.wanted, wanted) {
 		return wanted
 	}
@@ -64,11 +80,7 @@ func (l *links) claim(a *agentLink, wanted []string) []string {
 	}
 	kept := l.kept(a, spans)
 	left := slices.Concat(spans, kept)
-	for _, other := range l.near.of(left) {
-		if other != a {
-			left = subtract(left, other.holding.spans)
-		}
-	}
+	left = subtract(left, l.others(a, left))
 	h.wanted, h.whole = wanted, len(kept) == 0 && size(left) == size(spans)
 	if !slices.Equal(h.told, left) {
 		h.told = left
@@ -93,43 +105,40 @@ func textsOf(spans []span) []string {
 // it is nobody would shed those machines. What leaves the pool altogether is let go at once. The same addresses are
 // answered in the same way, whatever the order in which agents are looked at: another one would be told anew.
 func (l *links) kept(a *agentLink, wanted []span) (out []span) {
-	extra := subtract(a.holding.spans, slices.Clone(wanted))
+	extra := subtract(a.holding.spans, wanted)
 	if len(extra) == 0 {
 		return nil
 	}
 	if l.absent == nil {
 		l.absent = l.unheard()
 	}
-	for _, s := range l.absent[a.pool] {
-		next := []span{s}
-		out = append(out, subtract(next, subtract(next, extra))...)
+	for _, s := range extra {
+		for _, o := range meeting(l.absent[a.pool], s) {
+			out = append(out, s.both(o))
+		}
 	}
 	return joined(out)
 }
 
-// joined sorts spans and makes one of those that touch or overlap.
-func joined(spans []span) (out []span) {
-	slices.SortFunc(spans, func(a, b span) int { return a.first.Compare(b.first) })
-	for _, s := range spans {
-		last := len(out) - 1
-		switch {
-		case last < 0 || out[last].last.Less(s.first) && out[last].last.Next() != s.first:
-			out = append(out, s)
-		case out[last].last.Less(s.last):
-			out[last].last = s.last
+// unheard is joined, by pool.
+func (l *links) unheard() map[types.NamespacedName][]span {
+	out := map[types.NamespacedName][]span{}
+	for _, a := range l.table {
+		if l.silent(a) {
+			out[a.pool] = append(out[a.pool], spansOf(a.asked)...)
 		}
+	}
+	for pool := range out {
+		out[pool] = joined(out[pool])
 	}
 	return out
 }
 
-func (l *links) unheard() map[types.NamespacedName][]span {
-	now, out := l.clock(), map[types.NamespacedName][]span{}
-	for _, a := range l.table {
-		if at, known := a.issuer.Heard(); !known || a.stop == nil || now.Sub(at) >= silent {
-			out[a.pool] = append(out[a.pool], spansOf(a.asked)...)
-		}
-	}
-	return out
+// silent tells whether an agent is not heard now. What its slot's former pod said last, however lately, is no word of
+// the one that is there: that minds nothing yet.
+func (l *links) silent(a *agentLink) bool {
+	at, known := a.issuer.Heard()
+	return !known || a.stop == nil || at.Before(a.openedAt) || l.clock().Sub(at) >= silent
 }
 
 // taken tells whether every agent of a pool minds what it was told last, and nothing else.
@@ -147,41 +156,4 @@ func (l *links) taken(pool types.NamespacedName) bool {
 // behind tells whether an agent may go by more or less than it was told last; one with no pod goes by nothing.
 func (a *agentLink) behind() bool {
 	return a.podUID != "" && !(a.issuer.Settled() && slices.Equal(a.holding.spans, a.holding.told))
-}
-
-func size(spans []span) (n uint64) {
-	for _, s := range spans {
-		n += s.size()
-	}
-	return n
-}
-
-// subtract takes the addresses of b out of a.
-func subtract(a, b []span) []span {
-	if !slices.ContainsFunc(a, func(s span) bool { return slices.ContainsFunc(b, s.meets) }) {
-		return a
-	}
-	b = append([]span{}, b...)
-	sort.Slice(b, func(x, y int) bool { return b[x].first.Less(b[y].first) })
-	var out []span
-	for _, s := range a {
-		gone := false
-		for _, cut := range b {
-			if !s.meets(cut) {
-				continue
-			}
-			if s.first.Less(cut.first) {
-				out = append(out, span{s.first, cut.first.Prev()})
-			}
-			if !cut.last.Less(s.last) {
-				gone = true
-				break
-			}
-			s.first = cut.last.Next()
-		}
-		if !gone {
-			out = append(out, s)
-		}
-	}
-	return out
 }

@@ -28,12 +28,11 @@ var _ = Describe("An agent's claim", func() {
 			return s
 		}
 		for range 500 {
-			l := &links{table: map[string]*agentLink{}, near: neighbours{}, clock: time.Now}
+			l := &links{table: map[string]*agentLink{}, clock: time.Now}
 			for i := range 6 {
 				a := &agentLink{issuer: lease.NewIssuer(1)}
 				a.holding.spans = []span{some(), some()}
 				l.table[fmt.Sprint(i)] = a
-				l.near.add(a, a.holding.spans)
 			}
 			for _, a := range l.table {
 				wanted := some()

@@ -35,7 +35,15 @@ type peer struct {
 	before []string
 	// never says that it has no pod, and none is to come: nobody waits for it.
 	never bool
+	// idle says that no node has its pod yet: nobody has told it anything, whoever led.
+	idle bool
+	// slot is the number of its slot; slotless says that the newest split has no such slot.
+	slot     int
+	slotless bool
 }
+
+// commandsNothing says that no pod is there, or none that runs or ran.
+func (p *peer) commandsNothing() bool { return p.podUID == "" || p.idle }
 
 // stream carries one agent's messages for as long as its pod lives, over as many connections as it
 // takes, until ctx ends. Open does not wait.
@@ -55,7 +63,8 @@ type agentLink struct {
 	peer
 	issuer   *lease.Issuer
 	orders   outbox
-	opened   int // streams so far: reports of older ones do not count
+	opened   int       // streams so far: reports of older ones do not count
+	openedAt time.Time // when the newest was
 	holding  holding
 	asked    []string // what it is to mind in the end, claimed or not
 	stop     context.CancelFunc
@@ -63,8 +72,9 @@ type agentLink struct {
 	raisedBy lease.Watts
 	runAt    time.Time // when the current run was first met
 	run      lease.Run
-	seen     decidedOn // by the newest view
-	refused  string    // why the newest connection was not the agent's; empty once it reports
+	seen     decidedOn     // by the newest view
+	until    time.Duration // when the newest lease of the run ends, by the agent's clock
+	refused  string        // why the newest connection was not the agent's; empty once it reports
 }
 
 // decidedOn is the report of an agent that a pass knows: a newer one may come while it decides.
@@ -79,8 +89,9 @@ type links struct {
 	epoch lease.Epoch
 	began time.Time // when this leader took over
 	table map[string]*agentLink
-	near  neighbours // of the agents in table
-	// absent is what agents that are not heard now are to mind, by pool; made when a pass asks for it first.
+	// near is of the agents in table, absent what those that are not heard now are to mind; made when a pass asks for
+	// them first.
+	near    neighbours
 	absent  map[types.NamespacedName][]span
 	stream  stream
 	clock   func() time.Time
@@ -118,33 +129,12 @@ func (l *links) sync(ctx context.Context, peers []peer) {
 		if l.table[p.key] == nil {
 			l.enter(p, met[p.pool])
 		}
-		a := l.table[p.key]
-		if a.asked = p.assignment.Ranges; p.never {
-			a.asked = nil
-		}
-		if p.podUID == "" {
-			a.holding = holding{} // no pod, nobody who commands
-		}
+		l.table[p.key].renew(p)
 	}
-	l.near, l.absent = neighbours{}, nil
-	for _, a := range l.table {
-		l.near.add(a, a.holding.spans)
-	}
+	l.near, l.absent = nil, nil
 	for _, p := range peers {
 		l.meet(ctx, p)
 	}
-}
-
-// enter makes an agent known, before any is told what to mind: a former leader may have told it anything of its
-// slot. One of a pool that this leader has met before can't have been told its slot of the newest split: all that
-// former leaders wrote down was met at once, and nobody but this leader has told agents of any since (ADR 7).
-func (l *links) enter(p peer, met bool) {
-	a := &agentLink{peer: peer{key: p.key, pool: p.pool}, issuer: lease.NewIssuer(l.epoch)}
-	a.holding.spans = spansOf(p.before)
-	if !met {
-		a.holding.spans = append(a.holding.spans, spansOf(p.assignment.Ranges)...)
-	}
-	l.table[p.key] = a
 }
 
 // close ends every stream.
@@ -156,12 +146,25 @@ func (l *links) close() {
 	}
 }
 
-// meet brings one agent up to its slot: its stream and its assignment.
-func (l *links) meet(ctx context.Context, p peer) {
-	a := l.table[p.key]
+// renew takes in what a slot's pod is by now, before anybody claims: what is there anew has yet to be heard.
+func (a *agentLink) renew(p peer) {
 	if a.podUID != p.podUID || a.ip != p.ip {
 		a.halt()
 	}
+	if a.asked = p.assignment.Ranges; p.never {
+		a.asked = nil
+	}
+	switch {
+	case p.commandsNothing():
+		a.holding = holding{}
+	case a.issuer.Settled():
+		a.holding.spans = a.holding.told
+	}
+}
+
+// meet brings one agent up to its slot: its stream and its assignment.
+func (l *links) meet(ctx context.Context, p peer) {
+	a := l.table[p.key]
 	p.assignment.Ranges = l.claim(a, p.assignment.Ranges)
 	a.peer = p
 	if a.issuer.Assign(p.assignment, sameAssignment) {
@@ -190,7 +193,7 @@ func (a *agentLink) halt() {
 func (l *links) start(ctx context.Context, a *agentLink) {
 	streamCtx, stop := context.WithCancel(ctx)
 	a.stop = stop
-	a.opened++
+	a.opened, a.openedAt = a.opened+1, l.clock()
 	number := a.opened
 	a.orders = l.stream.Open(streamCtx, a.peer, func(r lease.Report) { l.report(a, number, r) }, func(err error) { l.down(a, number, err) })
 }
@@ -341,6 +344,26 @@ func (l *links) grant(now time.Time, plans []power.LeasePlan) (lowered, raised i
 	return lowered, raised
 }
 
+// sheds are the plans that lower an agent's lease, for no longer than that lasts: nothing is renewed by them. They
+// stay among them until the agent has taken them.
+func (l *links) sheds(plans []power.LeasePlan) (out []power.LeasePlan) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range plans {
+		a := l.table[p.Agent]
+		if a == nil {
+			continue
+		}
+		last, leased := a.issuer.Last()
+		last = max(last, a.issuer.Newest().LeaseWatts)
+		p.TTL = min(p.TTL, a.until-a.seen.asOf)
+		if leased && lease.Watts(p.Watts) < last && p.TTL > 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // grant sends one planned lease if it is new or due.
 func (a *agentLink) grant(now time.Time, p power.LeasePlan) (lowered, raised int) {
 	last, leased := a.issuer.Last()
@@ -358,6 +381,7 @@ func (a *agentLink) grant(now time.Time, p power.LeasePlan) (lowered, raised int
 		return 0, 0
 	}
 	a.orders.PutLease(m)
+	a.until = m.AsOf + m.TTL
 	switch {
 	case !leased || watts > last:
 		a.raisedAt, a.raisedBy = now, max(0, watts-before)

@@ -141,11 +141,11 @@ func TestAnAgentKeepsWhatAPodThatIsToComeWillMind(t *testing.T) {
 }
 
 // TestAnAgentKeepsWhatAPodThatIsJustThereWillMind: where the pod of a new slot is seen with the split that it is for,
-// nobody can have told it that one yet; what its slot had by an earlier one, a former leader can.
+// nobody can have told it that one yet, nor what its slot had by an earlier one.
 func TestAnAgentKeepsWhatAPodThatIsJustThereWillMind(t *testing.T) {
 	for name, c := range map[string]struct{ before, keeps []string }{
 		"a new slot":                    {nil, []string{"10.0.0.4-10.0.0.15"}},
-		"a slot that was there earlier": {[]string{"10.0.0.14-10.0.0.15"}, []string{"10.0.0.4-10.0.0.13"}},
+		"a slot that was there earlier": {[]string{"10.0.0.14-10.0.0.15"}, []string{"10.0.0.4-10.0.0.15"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newResharded(t)
@@ -156,6 +156,26 @@ func TestAnAgentKeepsWhatAPodThatIsJustThereWillMind(t *testing.T) {
 			s.passes("ai/p-0", "ai/p-1", "ai/p-2")
 			s.minds("ai/p-1", "10.0.0.4-10.0.0.7")
 			s.minds("ai/p-2", "10.0.0.8-10.0.0.15")
+		})
+	}
+}
+
+// TestAnAgentKeepsWhatAPodThatCameAnewWillMind: what the pod before it in its slot said a moment ago does not count.
+func TestAnAgentKeepsWhatAPodThatCameAnewWillMind(t *testing.T) {
+	for name, between := range map[string]func(*resharded){
+		"seen to go":     func(s *resharded) { s.peers[1].podUID, s.peers[1].ip = "", ""; s.links.sync(t.Context(), s.peers) },
+		"not seen to go": func(*resharded) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newResharded(t)
+			s.split([]string{"10.0.0.0-10.0.0.3"}, []string{"10.0.0.4-10.0.0.15"})
+			between(s)
+			s.peers[1].podUID, s.peers[1].ip = "c", "127.0.0.11"
+			s.passes("ai/p-0")
+			s.minds("ai/p-0", "10.0.0.0-10.0.0.7")
+			s.passes("ai/p-0", "ai/p-1")
+			s.minds("ai/p-0", "10.0.0.0-10.0.0.3")
+			s.minds("ai/p-1", "10.0.0.4-10.0.0.15")
 		})
 	}
 }

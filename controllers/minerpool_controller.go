@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/link"
 	"github.com/counterweight-dev/counterweight/internal/miner"
 )
 
@@ -52,6 +53,7 @@ type MinerPoolReconciler struct {
 	authority *authority
 	board     *board
 	wrote     map[types.NamespacedName]time.Time
+	told      map[types.NamespacedName]map[trouble]bool
 }
 
 // poolSnapshot is everything one reconcile of a pool knows.
@@ -59,6 +61,7 @@ type poolSnapshot struct {
 	pools       []powerv1.MinerPool
 	budgets     map[string]*powerv1.PowerBudget
 	credentials *corev1.Secret // nil where none is named or it does not exist
+	barred      bool           // nobody gave this operator the rights of a mining namespace
 	tls         corev1.Secret
 	priors      corev1.ConfigMap
 	set         appsv1.StatefulSet
@@ -66,7 +69,7 @@ type poolSnapshot struct {
 	spans       []span
 	fault       *fault
 	shards      [][]string
-	pods        int // agent pods that are there
+	agents      []*corev1.Pod // of a pool that is being deleted: those that are there
 }
 
 // Reconcile brings one pool's objects and status up to date.
@@ -96,18 +99,16 @@ func (r *MinerPoolReconciler) snapshot(ctx context.Context, p *powerv1.MinerPool
 	s := &poolSnapshot{budgets: map[string]*powerv1.PowerBudget{}, facts: r.board.pool(client.ObjectKeyFromObject(p))}
 	var pools powerv1.MinerPoolList
 	var budgets powerv1.PowerBudgetList
-	var pods corev1.PodList
-	labels := client.MatchingLabels{componentLabel: agentComponent, powerv1.PoolLabel: p.Name}
 	if err := errors.Join(
 		wrap(r.List(ctx, &pools), "listing miner pools"),
 		wrap(r.List(ctx, &budgets), "listing power budgets"),
-		wrap(r.List(ctx, &pods, client.InNamespace(p.Namespace), labels, client.UnsafeDisableDeepCopyOption(true)), "listing agent pods"),
 		r.readOwn(ctx, p, s),
+		r.readAgents(ctx, p, s),
 		r.readCredentials(ctx, p, s),
 	); err != nil {
 		return nil, err
 	}
-	s.pools, s.pods = pools.Items, len(pods.Items)
+	s.pools = pools.Items
 	for i := range budgets.Items {
 		s.budgets[budgets.Items[i].Name] = &budgets.Items[i]
 	}
@@ -133,11 +134,30 @@ func (r *MinerPoolReconciler) readOwn(ctx context.Context, p *powerv1.MinerPool,
 		into client.Object
 	}{{r.Direct, tlsName(p), &s.tls}, {r.Direct, priorsName(p), &s.priors}, {r.Client, p.Name, &s.set}} {
 		err := o.from.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: o.name}, o.into)
+		if apierrors.IsForbidden(err) {
+			s.barred = true
+			continue
+		}
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("reading %T %s/%s: %w", o.into, p.Namespace, o.name, err)
 		}
 	}
 	return nil
+}
+
+// readAgents reads which agents a pool that is being deleted has left. All pods of its namespace are looked at: labels
+// may be changed, and prove nothing.
+func (r *MinerPoolReconciler) readAgents(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot) error {
+	if p.DeletionTimestamp == nil {
+		return nil
+	}
+	var pods corev1.PodList
+	if err := r.List(ctx, &pods, client.InNamespace(p.Namespace), client.UnsafeDisableDeepCopyOption(true)); err != nil {
+		return fmt.Errorf("listing agent pods: %w", err)
+	}
+	sets, err := ownersIn(ctx, r.Client, p.Namespace)
+	s.agents = agentsOf(p, pods.Items, sets, s.facts.pods)
+	return err
 }
 
 // readCredentials reads the Secret that the spec names; what it lacks is judged later.
@@ -148,6 +168,10 @@ func (r *MinerPoolReconciler) readCredentials(ctx context.Context, p *powerv1.Mi
 	}
 	var secret corev1.Secret
 	err := r.Direct.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, &secret)
+	if apierrors.IsForbidden(err) {
+		s.barred = true
+		return nil
+	}
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading Secret %s/%s: %w", p.Namespace, name, err)
 	}
@@ -159,6 +183,10 @@ func (r *MinerPoolReconciler) readCredentials(ctx context.Context, p *powerv1.Mi
 
 // poolFault is the first spec error of a pool; nil where there is none.
 func poolFault(p *powerv1.MinerPool, s *poolSnapshot) ([]span, *fault) {
+	if s.barred {
+		return nil, &fault{powerv1.ReasonNamespaceNotGranted, fmt.Sprintf(
+			"the operator has no rights to Secrets in namespace %s; list the namespace in the Helm chart's values (mining), or apply config/mining to it", p.Namespace)}
+	}
 	spans, err := parseSpans(p.Spec.Devices.Addresses)
 	if err != nil {
 		reason := powerv1.ReasonRangeReversed
@@ -194,11 +222,9 @@ func credentialsFault(p *powerv1.MinerPool, secret *corev1.Secret) *fault {
 		return &fault{powerv1.ReasonCredentialsMissing, fmt.Sprintf(
 			"spec.devices.credentialsSecret: Secret %q does not exist in namespace %s; create it with the keys username and password", name, p.Namespace)}
 	}
-	for _, key := range []string{"username", "password"} {
-		if _, ok := secret.Data[key]; !ok {
-			return &fault{powerv1.ReasonCredentialsMalformed, fmt.Sprintf(
-				"spec.devices.credentialsSecret: Secret %q has no key %q; add it", name, key)}
-		}
+	if key := missingCredential(secret.Data); key != "" {
+		return &fault{powerv1.ReasonCredentialsMalformed, fmt.Sprintf(
+			"spec.devices.credentialsSecret: Secret %q has no key %q; add it", name, key)}
 	}
 	for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
 		if !credentialsKey(key) {
@@ -213,13 +239,29 @@ func credentialsFault(p *powerv1.MinerPool, secret *corev1.Secret) *fault {
 	return nil
 }
 
+// missingCredential is a common key that a Secret lacks. One that holds nothing but logins of single firmwares
+// needs none: the others are let in with their factory's.
+func missingCredential(data map[string][]byte) string {
+	_, user := data["username"]
+	_, password := data["password"]
+	switch {
+	case !user && !password && len(data) > 0:
+		return ""
+	case !user:
+		return "username"
+	case !password:
+		return "password"
+	}
+	return ""
+}
+
 // credentialsKey tells whether a Secret may hold a key: a plain one, or one of a firmware.
 func credentialsKey(key string) bool {
 	firmware, field, dotted := strings.Cut(key, ".")
 	if !dotted {
 		field = key
 	}
-	known := !dotted || firmware == string(powerv1.FirmwareBraiinsOS) || firmware == string(powerv1.FirmwareLuxOS)
+	known := !dotted || slices.Contains(powerv1.Firmwares(), powerv1.Firmware(firmware))
 	return known && (field == "username" || field == "password")
 }
 
@@ -237,11 +279,15 @@ func (r *MinerPoolReconciler) apply(ctx context.Context, p *powerv1.MinerPool, s
 		if err := r.write(ctx, r.Direct, p, secret, &s.tls); err != nil {
 			return err
 		}
+		s.tls.Data = secret.Data
+	}
+	if ends, err := link.NotAfter(s.tls.Data[corev1.TLSCertKey]); err == nil {
+		exported.certs.set("agents", client.ObjectKeyFromObject(p).String(), ends)
 	}
 	if err := r.remember(ctx, p, s); err != nil {
 		return err
 	}
-	set := statefulSet(p, int32(len(s.shards)), r.Image)
+	set := statefulSet(p, s.replicas(p), r.Image)
 	hash, err := hashOf(set.Spec)
 	if err != nil {
 		return err
@@ -304,7 +350,7 @@ func requeued(err error) (reconcile.Result, error) {
 
 // SetupWithManager watches pools, what they own, and what the site's decision tells of them.
 func (r *MinerPoolReconciler) SetupWithManager(mgr ctrl.Manager) error {
-	r.wrote = map[types.NamespacedName]time.Time{}
+	r.wrote, r.told = map[types.NamespacedName]time.Time{}, map[types.NamespacedName]map[trouble]bool{}
 	everyPool := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, _ client.Object) []reconcile.Request {
 		return requestsFor(ctx, mgr.GetClient(), &powerv1.MinerPoolList{})
 	})

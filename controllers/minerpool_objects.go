@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -35,23 +36,29 @@ func poolLabels(p *powerv1.MinerPool) map[string]string {
 func tlsName(p *powerv1.MinerPool) string    { return p.Name + "-agent-tls" }
 func priorsName(p *powerv1.MinerPool) string { return p.Name + "-prior-settings" }
 
-// tlsSecret is the certificate of a pool's agents; it is kept while it is this authority's, names this
-// pool and is young enough.
+// tlsSecret is the certificate of a pool's agents, and whom they trust. The certificate is kept while it is this
+// authority's, names this pool and is young enough.
 func tlsSecret(p *powerv1.MinerPool, ca *link.CA, old *corev1.Secret, now time.Time) (*corev1.Secret, error) {
-	if cert := old.Data[corev1.TLSCertKey]; len(cert) > 0 && ca.Issued(cert) {
-		if renew, err := link.RenewAt(cert); err == nil && now.Before(renew) {
-			return nil, nil //nolint:nilnil // nothing to write
-		}
+	leaf := link.Leaf{CertPEM: old.Data[corev1.TLSCertKey], KeyPEM: old.Data[corev1.TLSPrivateKeyKey]}
+	keeps := false
+	if len(leaf.CertPEM) > 0 && ca.Issued(leaf.CertPEM) {
+		renew, err := link.RenewAt(leaf.CertPEM)
+		keeps = err == nil && now.Before(renew)
 	}
-	leaf, err := ca.IssueServer(now, link.ServerName(p.Namespace, p.Name))
-	if err != nil {
-		return nil, fmt.Errorf("issuing the certificate of the pool's agents: %w", err)
+	if keeps && bytes.Equal(old.Data[caKey], ca.TrustedPEM()) {
+		return nil, nil //nolint:nilnil // nothing to write
+	}
+	if !keeps {
+		var err error
+		if leaf, err = ca.IssueServer(now, link.ServerName(p.Namespace, p.Name)); err != nil {
+			return nil, fmt.Errorf("issuing the certificate of the pool's agents: %w", err)
+		}
 	}
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: tlsName(p), Labels: poolLabels(p)},
 		Type:       corev1.SecretTypeTLS,
 		Data: map[string][]byte{
-			corev1.TLSCertKey: leaf.CertPEM, corev1.TLSPrivateKeyKey: leaf.KeyPEM, caKey: ca.CertPEM(),
+			corev1.TLSCertKey: leaf.CertPEM, corev1.TLSPrivateKeyKey: leaf.KeyPEM, caKey: ca.TrustedPEM(),
 		},
 	}, nil
 }

@@ -2,8 +2,8 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sort"
 	"strings"
 	"time"
 
@@ -35,6 +35,7 @@ func (r *MinerPoolReconciler) report(ctx context.Context, p *powerv1.MinerPool, 
 		return soon, ignoreRace(err, "writing the status of MinerPool %s", key)
 	}
 	r.wrote[key] = r.Clock()
+	r.tellDevices(next, s.facts)
 	tellStalled(r.Events, next, p.Status.Conditions, next.Status.Conditions)
 	tellChange(r.Events, next, p.Status.Conditions, next.Status.Conditions, powerv1.ConditionReachable, actionLease, metav1.ConditionFalse)
 	tellChange(r.Events, next, p.Status.Conditions, next.Status.Conditions, powerv1.ConditionCurtailed, actionLease, "")
@@ -46,19 +47,37 @@ func (r *MinerPoolReconciler) report(ctx context.Context, p *powerv1.MinerPool, 
 // observed commands nothing and goes at once: its watts are the base load's from then on.
 func (r *MinerPoolReconciler) release(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot) (reconcile.Result, error) {
 	leaving := s.set.UID == "" || s.set.DeletionTimestamp != nil
-	if !leaving && (asleep(s) || p.Spec.Control == powerv1.ControlObserve) {
-		if err := r.Delete(ctx, &s.set); client.IgnoreNotFound(err) != nil {
-			return reconcile.Result{}, fmt.Errorf("deleting the agents of MinerPool %s/%s: %w", p.Namespace, p.Name, err)
+	if asleep(s) || p.Spec.Control == powerv1.ControlObserve {
+		if err := r.dismiss(ctx, p, s, leaving); err != nil {
+			return reconcile.Result{}, err
 		}
 		leaving = true
 	}
-	if leaving && s.pods == 0 {
+	if leaving && len(s.agents) == 0 {
 		delete(r.wrote, client.ObjectKeyFromObject(p))
+		delete(r.told, client.ObjectKeyFromObject(p))
+		exported.certs.forget(client.ObjectKeyFromObject(p))
 		_, err := setFinalizer(ctx, r.Client, p, false)
 		return reconcile.Result{}, err
 	}
 	wait, err := r.report(ctx, p, s)
 	return reconcile.Result{RequeueAfter: min(wait, 5*calm)}, err
+}
+
+// dismiss deletes a pool's agents: its StatefulSet, which takes its own with it, and those that it does not own, which
+// nobody else would delete.
+func (r *MinerPoolReconciler) dismiss(ctx context.Context, p *powerv1.MinerPool, s *poolSnapshot, leaving bool) error {
+	var errs []error
+	for _, pod := range s.agents {
+		if pod.DeletionTimestamp == nil && (s.set.UID == "" || !metav1.IsControlledBy(pod, &s.set)) {
+			uid := pod.UID
+			errs = append(errs, client.IgnoreNotFound(r.Delete(ctx, pod.DeepCopy(), client.Preconditions{UID: &uid})))
+		}
+	}
+	if !leaving {
+		errs = append(errs, client.IgnoreNotFound(r.Delete(ctx, &s.set)))
+	}
+	return wrap(errors.Join(errs...), fmt.Sprintf("deleting the agents of MinerPool %s/%s", p.Namespace, p.Name))
 }
 
 // asleep tells whether every device of a pool was verified asleep by agents that report now.
@@ -119,6 +138,8 @@ func showReady(
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonAddressesWait, fmt.Sprintf(
 			"the newest edit of addresses or devicesPerAgent is not in force: %d earlier ones are under way, which agents %s have yet to take up; see why they do not report, or delete their pods",
 			maxSplits, some(f.behind)))
+	case len(f.surplus.agents) > 0:
+		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonAddressesWait, f.surplus.text())
 	case !f.known || f.agents < len(s.shards):
 		set(powerv1.ConditionReady, metav1.ConditionFalse, powerv1.ReasonAgentsNotReady, fmt.Sprintf(
 			"%d of %d mining pods report to this operator; see kubectl get pods -n %s -l %s=%s", f.agents, len(s.shards), p.Namespace, powerv1.PoolLabel, p.Name))
@@ -138,7 +159,7 @@ func showPower(p *powerv1.MinerPool, s *poolSnapshot, now time.Time, set func(st
 		return
 	}
 	status, reason, message := reachable(p, s, now)
-	set(powerv1.ConditionReachable, status, reason, message)
+	set(powerv1.ConditionReachable, status, reason, message+unproven(s.facts))
 	status, reason, message = curtailed(p, s.facts)
 	set(powerv1.ConditionCurtailed, status, reason, message)
 }
@@ -149,6 +170,8 @@ func reachable(p *powerv1.MinerPool, s *poolSnapshot, now time.Time) (status met
 	f := s.facts
 	status = metav1.ConditionFalse
 	switch {
+	case s.fault != nil && s.set.UID == "":
+		return status, powerv1.ReasonStalled, "no mining pod was made for it, so nobody looks at its machines, and what they draw counts only as far as baseLoadWatts of the budget has it; mend what Stalled names"
 	case len(f.quarantined) > 0:
 		return status, powerv1.ReasonAgentsQuarantined, fmt.Sprintf(
 			"agents %s report what can't be; their devices count at their rated watts; restart those pods", some(f.quarantined))
@@ -162,15 +185,26 @@ func reachable(p *powerv1.MinerPool, s *poolSnapshot, now time.Time) (status met
 		return status, powerv1.ReasonAgentsUnheard, fmt.Sprintf(
 			"%d of %d agents have reported; the rest of ratedWatts counts as drawn", f.agents, len(s.shards))
 	}
-	if reason, message = ailing(p, f); reason != "" {
+	if reason, message = missing(p, f, now); reason != "" {
 		return status, reason, message
 	}
-	if f.unfound > roundingOf(p) && !now.Before(f.grace) {
-		return status, powerv1.ReasonUnfound, fmt.Sprintf(
-			"%v of ratedWatts %v are on no device found and count as drawn; switch the missing devices on, or lower ratedWatts to %v",
-			f.unfound, wattsText(p.Spec.RatedWatts.Value()), f.rated)
-	}
 	return metav1.ConditionTrue, powerv1.ReasonReachable, "every agent reports and every device found answers"
+}
+
+// missing says what ails devices, and what of ratedWatts is on none that was found. Both may be the same machines.
+func missing(p *powerv1.MinerPool, f poolFacts, now time.Time) (reason, message string) {
+	reason, message = ailing(p, f)
+	if f.unfound <= roundingOf(p) || now.Before(f.grace) {
+		return reason, message
+	}
+	unfound := fmt.Sprintf("%v of ratedWatts %v are on no device found and count as drawn", f.unfound, wattsText(p.Spec.RatedWatts.Value()))
+	if strangers := named(f, "Unidentified"); len(strangers) > 0 {
+		unfound += "; what answers at " + listed(strangers) + " was not made out yet"
+	}
+	if reason != "" {
+		return reason, message + "; " + unfound
+	}
+	return powerv1.ReasonUnfound, fmt.Sprintf("%s; switch the missing devices on, or lower ratedWatts to %v", unfound, f.rated)
 }
 
 // roundingOf is what of ratedWatts may be unfound without a word: a fiftieth, for rounding up.
@@ -191,56 +225,6 @@ func curtailed(p *powerv1.MinerPool, f poolFacts) (status metav1.ConditionStatus
 		return metav1.ConditionTrue, powerv1.ReasonWorkloads, fmt.Sprintf("AI pods have watts of budget %s, or wait for them", p.Spec.Budget)
 	}
 	return metav1.ConditionTrue, powerv1.ReasonLimit, fmt.Sprintf("the limit of budget %s, %v after its margin, leaves less", p.Spec.Budget, f.limit.Limit)
-}
-
-// ailing says what ails devices, what a person can mend first. A machine that refuses to be let in or is
-// busy may also count as stuck or as not answering, or was never found: then that is why, and neither a
-// dark machine nor a ratedWatts that is too high.
-func ailing(p *powerv1.MinerPool, f poolFacts) (reason, message string) {
-	refuse, busy := named(f, "Unauthorized"), named(f, "Busy")
-	stuck, silent, unread := named(f, "Stuck"), named(f, "Unreachable"), named(f, "Unreadable")
-	switch {
-	case len(refuse) > 0:
-		return powerv1.ReasonDevicesUnauthorized, fmt.Sprintf(
-			"%d machines refuse the credentials and count at their rated watts: %s; %s", len(refuse), some(refuse), lettingIn(p))
-	case len(stuck) > 0:
-		return powerv1.ReasonDevicesStuck, fmt.Sprintf(
-			"%d devices do not do what they are told and count at what they draw: %s", f.counts.Stuck, some(stuck))
-	case len(silent) > 0:
-		return powerv1.ReasonDevicesUnreachable, fmt.Sprintf(
-			"%d devices do not answer and count at their rated watts: %s", f.counts.Unreachable, some(silent))
-	case len(unread) > 0:
-		return powerv1.ReasonDevicesUnreadable, fmt.Sprintf(
-			"%d devices tell no watts that can be true and count at their rated watts: %s", len(unread), some(unread))
-	case len(busy) > 0:
-		return powerv1.ReasonDevicesBusy, fmt.Sprintf(
-			"%d machines give their only session to somebody else, so they can't be commanded, and count at the most they may draw: %s; stop the other program that logs in there",
-			len(busy), some(busy))
-	case f.counts.Stuck+f.counts.Unreachable > 0:
-		return powerv1.ReasonDevicesUnreachable, fmt.Sprintf(
-			"%d devices do not answer and %d do not do what they are told; their agents name none of them yet", f.counts.Unreachable, f.counts.Stuck)
-	}
-	return "", ""
-}
-
-// lettingIn is what lets agents in to machines that refuse them.
-func lettingIn(p *powerv1.MinerPool) string {
-	if name := p.Spec.Devices.CredentialsSecret; name != "" {
-		return fmt.Sprintf("correct Secret %s, then restart the pool's mining pods, which read it when they start", name)
-	}
-	return "they want other credentials than the factory's: put them in a Secret and name it in spec.devices.credentialsSecret"
-}
-
-// named is the devices of one kind of trouble, sorted.
-func named(f poolFacts, trouble string) []string {
-	var names []string
-	for _, t := range f.trouble {
-		if t.Reason == trouble {
-			names = append(names, t.Address)
-		}
-	}
-	sort.Strings(names)
-	return names
 }
 
 // some joins a few names; the rest is a number.

@@ -44,8 +44,11 @@ func ended(pod *corev1.Pod) bool {
 // graceOf is how long a pod may take to end once it is told to, by its spec or by who deleted it.
 func graceOf(pod *corev1.Pod) time.Duration {
 	own := powerv1.Or(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
-	return time.Duration(max(own, powerv1.Or(pod.DeletionGracePeriodSeconds, 0))) * time.Second
+	return time.Duration(min(max(own, powerv1.Or(pod.DeletionGracePeriodSeconds, 0)), mostGrace)) * time.Second
 }
+
+// mostGrace is the most that is believed of a grace, in seconds: some tenant's may be more than time can count.
+const mostGrace = 365 * 24 * 3600
 
 // rejected tells whether a kubelet refused the pod before any container of it began.
 func rejected(pod *corev1.Pod) bool {
@@ -67,10 +70,7 @@ func claim(table *gate.Table, spec *powerv1.GPUWorkloadSpec, trusted bool, pod *
 	case spec.WattsPerPod != nil:
 		declared = spec.WattsPerPod.Value()
 	case spec.WattsPerAccelerator != nil:
-		declared = 0
-		for _, n := range table.Accelerators(&pod.Spec) {
-			declared += n * spec.WattsPerAccelerator.Value()
-		}
+		declared = table.Declared(&pod.Spec, spec.WattsPerAccelerator.Value())
 	}
 	if declared >= 0 && (trusted || declared > byTable) {
 		return power.Watts(declared)
@@ -92,6 +92,7 @@ func asked(table *gate.Table, pod *corev1.Pod) map[string]int64 {
 // gonePod is the last that was seen of a pod that is no more.
 type gonePod struct {
 	at    time.Time
+	asked time.Time // by a pass whose ledger has a reservation of it
 	node  string
 	grace time.Duration
 	ended bool
@@ -105,25 +106,25 @@ type gonePods struct {
 	clock func() time.Time
 }
 
-// memory bounds how long a vanished pod is remembered; a reservation outlives that only if its node is
-// lost, and is then judged by all nodes of its budget.
-const memory = 6 * time.Hour
+// memory is for how long a vanished pod is remembered that no reservation names.
+const memory = time.Hour
 
 func newGonePods(clock func() time.Time) *gonePods {
 	return &gonePods{pods: map[types.UID]gonePod{}, clock: clock}
 }
 
-// deleted records a pod's last state. A pod deleted while gated never ran.
+// deleted records a pod's last state. A pod deleted while gated, or before a node had it, never ran.
 func (g *gonePods) deleted(pod *corev1.Pod, certain bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.clock()
 	for uid, p := range g.pods {
-		if now.Sub(p.at) > memory {
+		if now.Sub(later(p.at, p.asked)) > memory {
 			delete(g.pods, uid)
 		}
 	}
-	g.pods[pod.UID] = gonePod{at: now, node: pod.Spec.NodeName, grace: graceOf(pod), ended: certain && (gate.Gated(pod) || ended(pod))}
+	never := gate.Gated(pod) || pod.Spec.NodeName == ""
+	g.pods[pod.UID] = gonePod{at: now, node: pod.Spec.NodeName, grace: graceOf(pod), ended: certain && (never || ended(pod))}
 }
 
 // of is what is known of a vanished pod. One that nobody saw go is taken to have gone just now.
@@ -133,8 +134,9 @@ func (g *gonePods) of(uid types.UID) gonePod {
 	p, ok := g.pods[uid]
 	if !ok {
 		p = gonePod{at: g.clock()}
-		g.pods[uid] = p
 	}
+	p.asked = g.clock()
+	g.pods[uid] = p
 	return p
 }
 

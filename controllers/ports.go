@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -70,6 +71,15 @@ func (r *SiteReconciler) Hold(agent string) (epoch uint64, watts lease.Watts, ok
 		return r.epoch, 0, false
 	}
 	return r.epoch, a.issuer.Hold(), true
+}
+
+// Stays is how many slots of a pool need their pods though the spec of a generation may leave fewer, as of the newest
+// pass; generation is 0 where agents have yet to be told by the spec, or where this process leads no ledger.
+func (r *SiteReconciler) Stays(pool types.NamespacedName) (generation int64, slots int) {
+	if r.links == nil {
+		return 0, 0
+	}
+	return r.inForce[pool], r.links.surplus()[pool].upTo
 }
 
 // played are streams over a network that is played.

@@ -44,6 +44,8 @@ func ClientOptions() client.Options {
 // Setup adds every controller to the manager. Streams to agents live until ctx ends.
 func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	b := newBoard()
+	leads := o.Leader.Fresh
+	exported.leads.Store(&leads)
 	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
 		return fmt.Errorf("making the client for Secrets: %w", err)

@@ -152,6 +152,8 @@ func (r *SiteReconciler) openGate(ctx context.Context, pod *corev1.Pod, w *power
 	if err != nil {
 		return ignoreRace(err, "opening the gate of pod %s/%s", pod.Namespace, pod.Name)
 	}
+	r.handovers.opened(pod, client.ObjectKeyFromObject(w).String(), r.Clock())
+	podsAdmitted.WithLabelValues().Inc()
 	r.tellAdmitted(pod, w, p)
 	return nil
 }
@@ -171,6 +173,7 @@ func (r *SiteReconciler) evict(ctx context.Context, s *snapshot, e power.Evictio
 	if err != nil {
 		return fmt.Errorf("evicting pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
+	podsEvicted.WithLabelValues().Inc()
 	r.tellEvicted(pod, e)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +31,7 @@ import (
 const (
 	// tick is how often a pass runs when nothing happens: leases are renewed by passes.
 	tick = time.Second
-	// staleMost is how old what was read may be for leases to be renewed by it.
+	// staleMost is how old what was read may be for leases to be renewed by it. They are lowered by it all the same.
 	staleMost = 2 * time.Minute
 	// actTimeout bounds the API writes of one pass, so that a hung API server can't stop leases.
 	actTimeout = 4 * time.Second
@@ -54,10 +55,11 @@ type SiteReconciler struct {
 	// Prepare gets ready what streams to agents need.
 	Prepare func(context.Context) error
 
-	board  *board
-	gone   *gonePods
-	splits splits
-	wakes  chan event.GenericEvent
+	board     *board
+	gone      *gonePods
+	splits    splits
+	wakes     chan event.GenericEvent
+	handovers *handovers
 
 	links   *links // nil until this process has taken over
 	epoch   uint64
@@ -67,6 +69,8 @@ type SiteReconciler struct {
 	beats   map[string]beat
 	// priors is what each device ran before it slept, by agent; agents report it and ask for it back.
 	priors map[string]map[string]string
+	// inForce is the generation of each pool's spec by which the newest pass told agents what to mind.
+	inForce map[types.NamespacedName]int64
 	// met is the highest epoch that any agent has shown.
 	met atomic.Uint64
 	// hush is until when nothing is admitted, because the API server's store went back in time.
@@ -106,19 +110,21 @@ func (r *SiteReconciler) Reconcile(ctx context.Context, _ reconcile.Request) (re
 	}
 	plan := power.Decide(s.site)
 	if s.stale != nil {
-		keepDown(plan.Leases, s.site.Agents)
+		plan.Leases = keepDown(plan.Leases, s.site.Agents)
 	}
 	if r.decided != nil {
 		r.decided(s.site, plan, s.stale == nil)
 	}
+	r.handovers.decided(s, plan)
 	err = r.act(ctx, s, plan)
 	if r.board != nil {
-		r.board.publish(s, plan, r.priors)
-		observe(s, plan)
+		r.board.publish(s, plan, r.priors, r.links.surplus())
+		r.show(s, plan)
 	}
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	r.handovers.done(plan)
 	return reconcile.Result{RequeueAfter: untilNext(s.now, plan.Next)}, nil
 }
 
@@ -132,13 +138,15 @@ func untilNext(now, next time.Time) time.Duration {
 // act sends leases first: a shed must not wait for the API server.
 func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) error {
 	r.links.sync(r.base, s.peers)
+	r.inForce = s.inForce
 	if !r.Leader.Fresh() {
 		return nil
 	}
+	leases := plan.Leases
 	if s.stale != nil && s.now.Sub(r.readAt) > staleMost {
-		return s.stale // what can't be read may have fallen: leases run out
+		leases = r.links.sheds(leases) // what can't be read may have fallen: leases run out
 	}
-	lowered, raised := r.links.grant(s.now, plan.Leases)
+	lowered, raised := r.links.grant(s.now, leases)
 	if s.stale != nil {
 		return s.stale // nothing is confirmed, reserved or written by what was read long ago
 	}
@@ -147,6 +155,8 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 		lowered, raised = lowered+down, raised+up
 	}
 	if lowered+raised > 0 {
+		leasesSent.WithLabelValues("lowered").Add(float64(lowered))
+		leasesSent.WithLabelValues("raised").Add(float64(raised))
 		log.FromContext(ctx).V(1).Info("Sent leases", "lowered", lowered, "raised", raised)
 	}
 	ctx, cancel := r.timeout.of(ctx, actTimeout)
@@ -161,16 +171,24 @@ func (r *SiteReconciler) act(ctx context.Context, s *snapshot, plan power.Plan) 
 }
 
 // keepDown leaves the raises out of a plan made from what was read long ago: what has been promised since
-// may not be in it. Sheds and renewals go on.
-func keepDown(leases []power.LeasePlan, agents []power.Agent) {
+// may not be in it. Sheds and renewals go on. An agent that has no lease goes without for now: one of what is
+// certainly free, which may be nothing, would have a run that has just begun put to sleep what it finds.
+func keepDown(leases []power.LeasePlan, agents []power.Agent) []power.LeasePlan {
 	last := map[string]power.Watts{}
 	for i := range agents {
-		last[agents[i].Key] = agents[i].Lease // none is no watts
+		if agents[i].Leased {
+			last[agents[i].Key] = agents[i].Lease
+		}
 	}
+	leases = slices.DeleteFunc(leases, func(l power.LeasePlan) bool {
+		_, leased := last[l.Agent]
+		return !leased
+	})
 	for i := range leases {
 		l := &leases[i]
 		l.Watts, l.Raise = min(l.Watts, last[l.Agent]), false
 	}
+	return leases
 }
 
 // confirm reads the leader Lease for agents met since it was read last; without that they get no lease.
@@ -191,7 +209,7 @@ func (r *SiteReconciler) confirm(ctx context.Context) bool {
 // SetupWithManager watches everything that a pass reads.
 func (r *SiteReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.wakes = make(chan event.GenericEvent, 1)
-	r.gone = newGonePods(r.Clock)
+	r.gone, r.handovers = newGonePods(r.Clock), newHandovers()
 	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{siteRequest}
 	})
@@ -234,7 +252,8 @@ func (r *SiteReconciler) PodHandler() handler.EventHandler {
 	}
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
-			if matters(e.Object) {
+			if pod, ok := e.Object.(*corev1.Pod); ok && matters(pod) {
+				r.handovers.saw(pod, r.Clock())
 				q.Add(siteRequest)
 			}
 		},
@@ -246,6 +265,7 @@ func (r *SiteReconciler) PodHandler() handler.EventHandler {
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
 			if pod, ok := e.Object.(*corev1.Pod); ok && matters(pod) {
 				r.gone.deleted(pod, !e.DeleteStateUnknown)
+				r.handovers.left(pod)
 				q.Add(siteRequest)
 			}
 		},

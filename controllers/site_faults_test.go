@@ -180,6 +180,8 @@ var _ = Describe("The site, when something fails", func() {
 			s.run(ctx, 3)
 			s.get(ctx, w)
 			Expect(w.Status.Reservations).To(HaveLen(1), "a node that is just back has yet to end what was deleted meanwhile")
+			Expect(conditionOf(w.Status.Conditions, powerv1.ConditionReady).Message).To(And(
+				ContainSubstring("node n1 is heard, and pod train-0 may take 30s to end there"), Not(ContainSubstring("delete"))))
 			for range (nodeAway + nodeBack + 30*time.Second) / listenEvery {
 				wait(listenEvery)
 				s.run(ctx, 3)
@@ -217,7 +219,35 @@ var _ = Describe("The site, when something fails", func() {
 			Expect(w.Status.Reservations).To(BeEmpty())
 		})
 
-		It("asks the nodes of its budget alone after a takeover", func(ctx context.Context) {
+		It("holds them for the pod's own grace, though this leader never saw the pod", func(ctx context.Context) {
+			saves := s.createWorkload(ctx, "saves", func(w *powerv1.GPUWorkload) {
+				w.Spec.ReleaseDelaySeconds, w.Spec.Selector.MatchLabels["app"] = new(int32(0)), "saves"
+			})
+			pod := s.createPod(ctx, "saves-0", "8", func(p *corev1.Pod) {
+				p.Labels["app"], p.Spec.TerminationGracePeriodSeconds = "saves", new(int64(300))
+			})
+			s.run(ctx, 3)
+			s.get(ctx, pod)
+			Expect(gate.Gated(pod)).To(BeFalse())
+			Expect(s.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
+			s.gone = newGonePods(s.Clock)
+			beats = func() (time.Time, error) { return s.now, nil }
+			began := s.now
+			for s.now.Sub(began) < 300*time.Second {
+				wait(listenEvery)
+				s.run(ctx, 3)
+			}
+			s.get(ctx, saves)
+			Expect(saves.Status.Reservations).To(HaveLen(1), "it may write its checkpoint still")
+			for range (nodeAway + nodeBack + 3*listenEvery) / listenEvery {
+				wait(listenEvery)
+				s.run(ctx, 3)
+			}
+			s.get(ctx, saves)
+			Expect(saves.Status.Reservations).To(BeEmpty())
+		})
+
+		It("asks every node after a takeover: the one that has it may be another budget's by now", func(ctx context.Context) {
 			s.gone = newGonePods(s.Clock)
 			s.createNode(ctx, "other", "8", map[string]string{"hall": "two"})
 			for _, hall := range []string{"one", "two"} {
@@ -238,6 +268,16 @@ var _ = Describe("The site, when something fails", func() {
 				s.run(ctx, 3)
 				wait(listenEvery)
 			}
+			for range (nodeAway + nodeBack + 30*time.Second) / listenEvery {
+				s.run(ctx, 3)
+				wait(listenEvery)
+			}
+			s.get(ctx, w)
+			Expect(w.Status.Reservations).To(HaveLen(1))
+			Expect(conditionOf(w.Status.Conditions, powerv1.ConditionReady).Message).To(And(
+				ContainSubstring("pod train-0 on node n1"), ContainSubstring("delete its Node"), Not(ContainSubstring("other"))))
+			Expect(s.Delete(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}})).To(Succeed())
+			wait(listenEvery)
 			s.run(ctx, 3)
 			s.get(ctx, w)
 			Expect(w.Status.Reservations).To(BeEmpty())

@@ -65,22 +65,22 @@ func (r *SiteReconciler) enterGone(s *snapshot, w *workloadFacts) {
 }
 
 // forgotten tells whether the node of a vanished pod was heard for long enough after it vanished, or is no
-// more; all nodes of its budget where the node is not known, as after a takeover. Those not heard yet are
-// asked once the leases are out, and named in a condition with the way out (liveness i).
+// more; all nodes where its own is not known, as after a takeover. The others are asked once the leases
+// are out. The first is named in a condition with what is waited for, and the way out where it is not heard (liveness i).
 func (r *SiteReconciler) forgotten(s *snapshot, w *workloadFacts, gone gonePod, res *powerv1.Reservation) bool {
-	quiet, grace := s.now.Sub(gone.at) >= nodeQuiet, graceOf(&corev1.Pod{})
-	for _, pod := range w.pods {
-		grace = max(grace, graceOf(pod)) // of the same template, where nobody saw it go
-	}
-	grace = max(grace, gone.grace)
+	quiet, grace := s.now.Sub(gone.at) >= nodeQuiet, max(gone.grace, graceHeld(res))
 	all := quiet
-	for _, name := range s.mayHaveRun(gone, res) {
+	for _, name := range s.mayHaveRun(gone) {
 		b := r.beats[name]
 		if quiet && b.deleted || b.proves(gone.at, grace) {
 			continue
 		}
-		if all {
+		switch {
+		case !all || b.asked.IsZero():
+		case s.now.Sub(b.at) > b.away:
 			w.lost = append(w.lost, fmt.Sprintf("%s on node %s", res.Name, name))
+		default:
+			w.ending = append(w.ending, fmt.Sprintf("node %s is heard, and pod %s may take %v to end there", name, res.Name, grace))
 		}
 		s.asked[name], all = true, false
 	}
@@ -90,21 +90,23 @@ func (r *SiteReconciler) forgotten(s *snapshot, w *workloadFacts, gone gonePod, 
 	return all
 }
 
-// mayHaveRun is the nodes that a vanished pod may have run on.
-func (s *snapshot) mayHaveRun(gone gonePod, res *powerv1.Reservation) []string {
+// usualGrace is that of pods whose reservation says nothing of it.
+const usualGrace = corev1.DefaultTerminationGracePeriodSeconds * time.Second
+
+// graceHeld is the grace of a reserved pod that this process may never have seen.
+func graceHeld(res *powerv1.Reservation) time.Duration {
+	return max(usualGrace, time.Duration(res.TerminationGracePeriodSeconds)*time.Second)
+}
+
+// mayHaveRun is the nodes that a vanished pod may have run on: any, where nobody saw which. Those of its budget by now
+// need not be those that it had when the pod was bound.
+func (s *snapshot) mayHaveRun(gone gonePod) []string {
 	if gone.node != "" {
 		return []string{gone.node}
 	}
-	byName := map[string]*powerv1.PowerBudget{}
-	for i := range s.budgets {
-		byName[s.budgets[i].Name] = &s.budgets[i]
-	}
-	var names []string
+	names := make([]string, len(s.site.Nodes))
 	for i := range s.site.Nodes {
-		n := &s.site.Nodes[i]
-		if byName[res.Budget] == nil || n.Budget == "" || isUnder(byName, byName[n.Budget], res.Budget) {
-			names = append(names, n.Name)
-		}
+		names[i] = s.site.Nodes[i].Name
 	}
 	return names
 }

@@ -22,8 +22,15 @@ import (
 type matcher struct {
 	byUID     map[types.UID]*workloadFacts
 	byName    map[types.NamespacedName]*workloadFacts
-	byOwner   map[types.UID]*workloadFacts
+	byOwner   map[ownerKey]*workloadFacts
 	selecting map[label][]*workloadFacts
+}
+
+// ownerKey is an owner as a GPUWorkload or a pod names it. Anybody may write any UID there, so it counts in its own
+// namespace alone: else a tenant's GPUWorkload could take in another tenant's pods, or a tenant's pods get another's rank.
+type ownerKey struct {
+	namespace string
+	uid       types.UID
 }
 
 // label is one that selectors in a namespace ask for; those that ask for none by its value have no key.
@@ -41,7 +48,7 @@ func labelOf(namespace string, s *metav1.LabelSelector) label {
 func newMatcher(s *snapshot) *matcher {
 	m := &matcher{
 		byUID: map[types.UID]*workloadFacts{}, byName: map[types.NamespacedName]*workloadFacts{},
-		byOwner: map[types.UID]*workloadFacts{}, selecting: map[label][]*workloadFacts{},
+		byOwner: map[ownerKey]*workloadFacts{}, selecting: map[label][]*workloadFacts{},
 	}
 	order := make([]int, len(s.claims))
 	for i := range order {
@@ -70,13 +77,14 @@ func (m *matcher) add(w *workloadFacts) {
 	}
 	switch {
 	case o.Spec.Owner != nil:
-		if first := m.byOwner[o.Spec.Owner.UID]; first != nil && o.DeletionTimestamp == nil {
+		owner := ownerKey{o.Namespace, o.Spec.Owner.UID}
+		if first := m.byOwner[owner]; first != nil && o.DeletionTimestamp == nil {
 			w.stalled = &fault{powerv1.ReasonDuplicate, fmt.Sprintf(
 				"spec.owner is that of GPUWorkload %s, which is older and counts; delete one of the two", first.object.Name)}
 			return
 		}
 		if o.DeletionTimestamp == nil {
-			m.byOwner[o.Spec.Owner.UID] = w
+			m.byOwner[owner] = w
 		}
 	case o.Spec.Selector != nil:
 		selector, err := metav1.LabelSelectorAsSelector(o.Spec.Selector)
@@ -111,7 +119,7 @@ func (m *matcher) of(ctx context.Context, c client.Reader, pod *corev1.Pod) (*wo
 	if err != nil {
 		return nil, err
 	}
-	return m.byOwner[owner.UID], nil
+	return m.byOwner[ownerKey{pod.Namespace, owner.UID}], nil
 }
 
 // selected is the oldest workload whose selector matches; the younger ones are stalled, since a pod has

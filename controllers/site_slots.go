@@ -2,10 +2,8 @@ package controllers
 
 import (
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -22,6 +20,7 @@ type slotsOf struct {
 // slots splits every pool that may be minded into slots, and notes those that are to be split anew.
 func (s *snapshot) slots() map[types.NamespacedName]slotsOf {
 	out := map[types.NamespacedName]slotsOf{}
+	s.inForce = map[types.NamespacedName]int64{}
 	for i := range s.pools {
 		p := &s.pools[i]
 		key := client.ObjectKeyFromObject(p)
@@ -32,6 +31,7 @@ func (s *snapshot) slots() map[types.NamespacedName]slotsOf {
 		}
 		asked := splitOf(p)
 		if len(known) > 0 && known[len(known)-1].is(asked) {
+			s.inForce[key] = p.Generation
 			continue
 		}
 		// A faulty edit leaves the agents what they mind: nobody is cut off, and nobody else gets it.
@@ -81,16 +81,16 @@ func (s *snapshot) agentPods(byPool map[types.NamespacedName]slotsOf) map[string
 	for _, pod := range s.pods {
 		key, known := met[pod.UID]
 		if !known {
-			key = types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[powerv1.PoolLabel]}
+			key = types.NamespacedName{Namespace: pod.Namespace, Name: poolNamed(pod)}
 		}
 		of, ok := byPool[key]
 		n, numbered := slotIn(pod, key.Name)
-		if !ok || !numbered || !known && !s.isAgent(pod, of.pool) {
+		if !ok || !numbered || !known && !isAgent(pod, of.pool, s.poolOf) {
 			continue
 		}
 		if n >= len(of.shards) {
 			p := peerOf(pod.Name, key, assignmentOf(of.pool, nil), pod)
-			p.before = earlier(s.splits[of.pool.UID], n)
+			p.before, p.slot, p.slotless = earlier(s.splits[of.pool.UID], n), n, true
 			s.peers = append(s.peers, p)
 		}
 		pods[pod.Namespace+"/"+pod.Name] = pod
@@ -98,37 +98,11 @@ func (s *snapshot) agentPods(byPool map[types.NamespacedName]slotsOf) map[string
 	return pods
 }
 
-// slotIn is the slot of a pool that a pod has by its name, which is that of the pool's StatefulSet and a number.
-func slotIn(pod *corev1.Pod, pool string) (int, bool) {
-	number, ok := strings.CutPrefix(pod.Name, pool+"-")
-	n, err := strconv.Atoi(number)
-	return n, ok && err == nil && strconv.Itoa(n) == number && n >= 0
-}
-
-// isAgent tells whether a pod is one of the pool's agents. Labels alone prove nothing: anybody may set them on a pod
-// of their own. The StatefulSet that made it tells. Where that is gone, what it made lives on for a while, or, deleted
-// with --cascade=orphan, for good and with no owner: there the finalizer that its template sets tells, since an agent
-// taken for nobody would command with its successor (L9). Whoever may make pods in the pool's namespace can make one that
-// looks like it, and gains nothing: it is told nothing unless it proves by its certificate to be the pool's agent, and
-// all that its slot can't have meanwhile stays with the agents that have it.
-func (s *snapshot) isAgent(pod *corev1.Pod, pool *powerv1.MinerPool) bool {
-	ref := metav1.GetControllerOf(pod)
-	if ref != nil {
-		if ref.Kind != "StatefulSet" {
-			return false
-		}
-		if _, there := s.ordered[ref.UID]; there {
-			return s.poolOf[ref.UID] == pool.UID
-		}
-	}
-	return (ref == nil || ref.Name == pool.Name) && hasFinalizer(pod) && pod.Labels[componentLabel] == agentComponent
-}
-
 // peerOf is one slot of a pool, with its pod where there is one.
 func peerOf(name string, pool types.NamespacedName, a lease.Assignment, pod *corev1.Pod) peer {
 	p := peer{key: pool.Namespace + "/" + name, pool: pool, assignment: a}
 	if pod != nil {
-		p.podUID = pod.UID
+		p.podUID, p.idle = pod.UID, pod.Spec.NodeName == "" && !running(pod)
 		// A pod that is being deleted gets no more leases: another may follow it once they have run out (L9).
 		if running(pod) && pod.DeletionTimestamp == nil {
 			p.ip = pod.Status.PodIP

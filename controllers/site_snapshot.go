@@ -11,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,8 +31,9 @@ type snapshot struct {
 	agents    []agentView
 	splits    splits // the reconciler's
 	resplit   []resplit
-	valid     map[types.NamespacedName]bool // pools whose addresses could be read, now or once
-	asked     map[string]bool               // nodes to be heard once the leases are out
+	inForce   map[types.NamespacedName]int64 // generation of pools whose newest edit agents are told by
+	valid     map[types.NamespacedName]bool  // pools whose addresses could be read, now or once
+	asked     map[string]bool                // nodes to be heard once the leases are out
 }
 
 // lists are the objects of one reading of the caches: shared with them, read only.
@@ -45,8 +45,8 @@ type lists struct {
 	nodes    []corev1.Node
 	pods     []*corev1.Pod
 	podByUID map[types.UID]*corev1.Pod
-	ordered  map[types.UID]bool      // StatefulSets with podManagementPolicy OrderedReady
-	poolOf   map[types.UID]types.UID // MinerPool of each StatefulSet that has one
+	ordered  map[types.UID]bool // StatefulSets with podManagementPolicy OrderedReady
+	poolOf   setOwners
 }
 
 // readTimeout bounds the reading of the caches. They wait for writes in flight to come back, and a hung
@@ -117,7 +117,7 @@ func (r *SiteReconciler) readAll(ctx context.Context) (*lists, error) {
 	}
 	s := &lists{
 		budgets: budgets.Items, pools: pools.Items, claims: claims.Items, cuts: cuts.Items, nodes: nodes.Items,
-		pods: make([]*corev1.Pod, len(pods.Items)), podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}, poolOf: map[types.UID]types.UID{},
+		pods: make([]*corev1.Pod, len(pods.Items)), podByUID: map[types.UID]*corev1.Pod{}, ordered: map[types.UID]bool{}, poolOf: ownersOf(sets.Items),
 	}
 	sort.Slice(s.budgets, func(a, b int) bool { return s.budgets[a].Name < s.budgets[b].Name })
 	for i := range pods.Items {
@@ -130,9 +130,6 @@ func (r *SiteReconciler) readAll(ctx context.Context) (*lists, error) {
 	for i := range sets.Items {
 		set := &sets.Items[i]
 		s.ordered[set.UID] = set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement
-		if ref := metav1.GetControllerOf(set); ref != nil && ref.Kind == "MinerPool" {
-			s.poolOf[set.UID] = ref.UID
-		}
 	}
 	return s, nil
 }
@@ -357,7 +354,7 @@ func (s *snapshot) grace(pool string, expected int, began time.Time, lease time.
 		if a.since.After(latest) {
 			latest = a.since
 		}
-		if a.known {
+		if a.known && !a.slotless {
 			known++
 			if at := a.since.Add(discovery); at.After(found) {
 				found = at

@@ -12,7 +12,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -22,6 +21,9 @@ import (
 
 // rolledBack is how long nothing is admitted after the store was seen to have gone back in time.
 const rolledBack = 5 * time.Minute
+
+// lift is more than the API server's resourceVersions ever get to: epochs above those met are that far apart.
+const lift = 1_000_000_000_000
 
 // takeOver makes this process the leader of the ledger (L7), once: the epoch from the election's Lease
 // and above every epoch met, the epoch stamped on every workload so that an older leader can write no
@@ -56,7 +58,7 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 	if err := r.Prepare(ctx); err != nil {
 		return fmt.Errorf("taking over: %w", err)
 	}
-	r.epoch = epoch
+	r.epoch, r.inForce = epoch, nil
 	r.links = newLinks(epoch, r.Stream, r.Clock, r.wake, r.outrank, log.FromContext(ctx).WithName("links"))
 	log.FromContext(ctx).Info("Leading the ledger", "epoch", epoch, "workloads", len(claims.Items))
 	return nil
@@ -65,15 +67,15 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 // above lifts the epoch above every one met. One that had to be lifted shows that the store went back in
 // time: the Lease is read again, and nothing is admitted for a while.
 func (r *SiteReconciler) above(ctx context.Context, epoch uint64, claims []powerv1.GPUWorkload) (uint64, error) {
-	lifted := max(epoch, r.met.Load()+1)
+	highest := r.met.Load()
 	for i := range claims {
 		met := uint64(claims[i].Status.Epoch)
 		if met == r.stamped && met <= epoch {
 			continue // by this very process, in a try that failed later
 		}
-		lifted = max(lifted, met+1)
+		highest = max(highest, met)
 	}
-	if lifted == epoch {
+	if highest < epoch {
 		return epoch, nil
 	}
 	if _, err := r.Leader.Read(ctx); err != nil {
@@ -81,7 +83,18 @@ func (r *SiteReconciler) above(ctx context.Context, epoch uint64, claims []power
 	}
 	r.hush = r.Clock().Add(rolledBack)
 	log.FromContext(ctx).Info("The API server's store is older than this ledger; nothing is admitted for a while", "until", r.hush)
-	return lifted, nil
+	return lifted(epoch, highest), nil
+}
+
+// lifted is the least number above a met epoch that ends in the Lease's own version. Another that meets the same one,
+// and holds another version, gets another epoch: what the former of them sends late would else be as good as what its
+// successor says, where no workload carries the former's stamp (L7).
+func lifted(epoch, met uint64) uint64 {
+	out := met - met%lift + epoch%lift
+	if out <= met {
+		out += lift
+	}
+	return out
 }
 
 // outrank is told of an agent that knows a higher epoch. Either another leads, or the store went back in
@@ -125,7 +138,7 @@ func (r *SiteReconciler) recall(ctx context.Context) error {
 		var m corev1.ConfigMap
 		key := client.ObjectKey{Namespace: pools.Items[i].Namespace, Name: priorsName(&pools.Items[i])}
 		if err := r.Live.Get(ctx, key, &m); err != nil {
-			if apierrors.IsNotFound(err) {
+			if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) { // its MinerPool says which rights are missing
 				continue
 			}
 			return fmt.Errorf("taking over: reading ConfigMap %s: %w", key, err)
@@ -152,47 +165,51 @@ func (r *SiteReconciler) stamp(ctx context.Context, w *powerv1.GPUWorkload, epoc
 }
 
 // catchUp fails until the caches of what is counted are as new as an uncached list: watts must not shrink
-// by a stale read (L6).
+// by a stale read (L6). A pool that a stale cache lacks would leave its watts out of the ledger, and without the
+// StatefulSets of pools an agent's pod proves to be nobody's.
 func (r *SiteReconciler) catchUp(ctx context.Context) error {
-	var pods corev1.PodList
-	if err := r.Live.List(ctx, &pods); err != nil {
-		return fmt.Errorf("taking over: listing pods: %w", err)
-	}
-	for i := range pods.Items {
-		p := &pods.Items[i]
-		if !gate.Gated(p) && !r.Table.IsAccelerated(&p.Spec) && p.Labels[componentLabel] != agentComponent {
-			continue
-		}
-		if err := r.caught(ctx, p, &corev1.Pod{}); err != nil {
-			return err
-		}
-	}
-	return r.catchUpOwn(ctx)
-}
-
-// catchUpOwn does so for our own kinds: a pool or a curtailment that a stale cache lacks would leave its
-// watts out of the ledger, or let leases outlast a fall that the leader before knew of. And for the
-// StatefulSets of pools: without them an agent's pod proves to be nobody's.
-func (r *SiteReconciler) catchUpOwn(ctx context.Context) error {
 	var (
-		budgets powerv1.PowerBudgetList
-		pools   powerv1.MinerPoolList
-		cuts    powerv1.CurtailmentEventList
-		sets    appsv1.StatefulSetList
+		pods  corev1.PodList
+		pools powerv1.MinerPoolList
+		sets  appsv1.StatefulSetList
 	)
-	for _, list := range []client.ObjectList{&budgets, &pools, &cuts, &sets} {
+	// What made an agent's pod is listed after it: it was there before.
+	for _, list := range []client.ObjectList{&pods, &pools, &sets} {
 		if err := r.Live.List(ctx, list); err != nil {
 			return fmt.Errorf("taking over: listing %T: %w", list, err)
 		}
 	}
-	sets.Items = slices.DeleteFunc(sets.Items, func(set appsv1.StatefulSet) bool {
-		ref := metav1.GetControllerOf(&set)
-		return ref == nil || ref.Kind != "MinerPool" // users' own are no agents
+	byName, owners := map[client.ObjectKey]*powerv1.MinerPool{}, ownersOf(sets.Items)
+	for i := range pools.Items {
+		byName[client.ObjectKeyFromObject(&pools.Items[i])] = &pools.Items[i]
+	}
+	pods.Items = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool {
+		pool := byName[client.ObjectKey{Namespace: p.Namespace, Name: poolNamed(&p)}]
+		agent := pool != nil && isAgent(&p, pool, owners)
+		return !agent && !gate.Gated(&p) && !r.Table.IsAccelerated(&p.Spec)
 	})
-	return errors.Join(
-		caughtAll(ctx, r, budgets.Items), caughtAll(ctx, r, pools.Items),
-		caughtAll(ctx, r, cuts.Items), caughtAll(ctx, r, sets.Items),
+	sets.Items = slices.DeleteFunc(sets.Items, func(set appsv1.StatefulSet) bool {
+		return owners[set.UID] == "" // users' own are no agents
+	})
+	if err := errors.Join(caughtAll(ctx, r, pods.Items), caughtAll(ctx, r, pools.Items), caughtAll(ctx, r, sets.Items)); err != nil {
+		return err
+	}
+	return r.catchUpLimits(ctx)
+}
+
+// catchUpLimits does so for what says how much may be drawn: one that a stale cache lacks would let leases outlast a
+// fall that the leader before knew of.
+func (r *SiteReconciler) catchUpLimits(ctx context.Context) error {
+	var (
+		budgets powerv1.PowerBudgetList
+		cuts    powerv1.CurtailmentEventList
 	)
+	for _, list := range []client.ObjectList{&budgets, &cuts} {
+		if err := r.Live.List(ctx, list); err != nil {
+			return fmt.Errorf("taking over: listing %T: %w", list, err)
+		}
+	}
+	return errors.Join(caughtAll(ctx, r, budgets.Items), caughtAll(ctx, r, cuts.Items))
 }
 
 func caughtAll[T any, O interface {

@@ -12,6 +12,7 @@ import (
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/power"
 )
 
 var _ = Describe("The site", func() {
@@ -121,6 +122,46 @@ var _ = Describe("The site", func() {
 		s.get(ctx, clash)
 		Expect(gate.Gated(clash)).To(BeTrue())
 		Expect(s.reserved(ctx, other).Reason).To(Equal(powerv1.ReasonSelectorClash))
+	})
+
+	It("counts a pod that went round the gate at no less than the table, whatever a hall elsewhere trusts", func(ctx context.Context) {
+		s.createBudget(ctx, "root", nil)
+		s.createBudget(ctx, "one", func(b *powerv1.PowerBudget) {
+			b.Spec.Parent, b.Spec.NodeSelector, b.Spec.DeclaredWatts = "root", map[string]string{"hall": "one"}, powerv1.DeclaredTrusted
+		})
+		s.createBudget(ctx, "two", func(b *powerv1.PowerBudget) {
+			b.Spec.Parent, b.Spec.NodeSelector = "root", map[string]string{"hall": "two"}
+		})
+		s.createNode(ctx, "n1", "8", map[string]string{"hall": "one"})
+		s.createNode(ctx, "n2", "8", map[string]string{"hall": "two"})
+		s.createWorkload(ctx, "trusts", func(w *powerv1.GPUWorkload) { w.Spec.Budget, w.Spec.WattsPerPod = "one", watts("100") })
+		pod := s.createPod(ctx, "stray", "8", func(p *corev1.Pod) {
+			p.Labels = map[string]string{powerv1.WorkloadLabel: "trusts"}
+			p.Spec.SchedulingGates, p.Spec.NodeName = nil, "n2"
+		})
+		s.run(ctx, 2)
+		seen, err := s.snapshot(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		table, _ := gate.Builtin().WattsFor(&pod.Spec)
+		Expect(seen.site.Strays).To(ConsistOf(HaveField("Watts", power.Watts(table))))
+	})
+
+	It("keeps an ended pod's watts for its release delay, and no longer", func(ctx context.Context) {
+		s.createBudget(ctx, "root", nil)
+		s.createNode(ctx, "n1", "8", nil)
+		w := s.createWorkload(ctx, "train", func(w *powerv1.GPUWorkload) { w.Spec.ReleaseDelaySeconds = new(int32(60)) })
+		pod := s.createPod(ctx, "train-0", "8", nil)
+		s.run(ctx, 2)
+		s.get(ctx, pod)
+		Expect(gate.Gated(pod)).To(BeFalse())
+		pod.Status.Phase = corev1.PodSucceeded
+		Expect(s.Status().Update(ctx, pod)).To(Succeed())
+		s.run(ctx, 58)
+		s.get(ctx, w)
+		Expect(w.Status.Reservations).To(HaveLen(1))
+		s.run(ctx, 5)
+		s.get(ctx, w)
+		Expect(w.Status.Reservations).To(BeEmpty())
 	})
 
 	It("counts a deleted workload's pods until they have ended", func(ctx context.Context) {

@@ -28,9 +28,9 @@ type workloadFacts struct {
 	endedAt  map[types.UID]metav1.Time
 	// ungated are its pods that never were at the gate (L8).
 	ungated int
-	// lost are its pods that are gone and whose nodes have not been heard since.
-	lost  []string
-	power power.Workload
+	// lost are its pods that are gone and whose nodes are not heard, ending those whose nodes have yet to end them.
+	lost, ending []string
+	power        power.Workload
 }
 
 // fault is a spec error: a reason and a sentence that names the field and the mend.
@@ -103,12 +103,16 @@ func (w *workloadFacts) take(pod *corev1.Pod, p power.Pod) {
 	}
 }
 
-// budgetOf is the budget of the node a pod is bound to; a root where that is not known.
+// budgetOf is the budget of the node a pod is bound to, or that it was pinned to when it was admitted; a root where
+// neither is known.
 func (s *snapshot) budgetOf(pod *corev1.Pod) string {
 	for i := range s.site.Nodes {
 		if n := &s.site.Nodes[i]; n.Name == pod.Spec.NodeName && n.Budget != "" {
 			return n.Budget
 		}
+	}
+	if pinned := feeder(s.site.Budgets, pod.Spec.NodeSelector); pinned != "" {
+		return pinned
 	}
 	for i := range s.budgets {
 		if s.budgets[i].Spec.Parent == "" {
@@ -146,7 +150,8 @@ func (r *SiteReconciler) claim(s *snapshot, w *workloadFacts, pod *corev1.Pod, r
 	case reserved != nil:
 		return power.Watts(reserved.Watts.Value())
 	}
-	trusted := declaredTrusted(s, w.object.Spec.Budget)
+	// One that went round the gate may be in any hall, whatever its workload's trusts (L8).
+	trusted := gate.Gated(pod) && declaredTrusted(s, w.object.Spec.Budget)
 	return claim(r.Table, &w.object.Spec, trusted, pod)
 }
 

@@ -47,14 +47,12 @@ func slotted(t *testing.T, agents []agentView, per int32, sets map[types.UID]typ
 		known = append(known, asked)
 	}
 	s := &snapshot{
-		lists:  &lists{pools: []powerv1.MinerPool{pool}, pods: pods, poolOf: map[types.UID]types.UID{}, ordered: map[types.UID]bool{}},
+		lists:  &lists{pools: []powerv1.MinerPool{pool}, pods: pods, poolOf: setOwners{}, ordered: map[types.UID]bool{}},
 		splits: splits{pool.UID: known}, valid: map[types.NamespacedName]bool{}, agents: agents,
 	}
 	for set, of := range sets {
 		s.ordered[set] = false
-		if of != "" {
-			s.poolOf[set] = of
-		}
+		s.poolOf[set] = of
 	}
 	s.peersOf(nil)
 	return s.peers
@@ -70,18 +68,19 @@ func TestAnAgentIsKnownByMoreThanItsLabels(t *testing.T) {
 		with func(*corev1.Pod)
 		want bool
 	}{
-		"of the pool's set":              {there, func(*corev1.Pod) {}, true},
-		"of another pool's set":          {map[types.UID]types.UID{"set": "other"}, func(*corev1.Pod) {}, false},
-		"of a user's set":                {map[types.UID]types.UID{"set": ""}, func(*corev1.Pod) {}, false},
-		"of the pool's set that is gone": {gone, func(*corev1.Pod) {}, true},
-		"of a set gone of another name":  {gone, func(p *corev1.Pod) { p.OwnerReferences[0].Name = "q" }, false},
-		"of a Deployment":                {there, func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "ReplicaSet" }, false},
-		"orphaned":                       {gone, func(p *corev1.Pod) { p.OwnerReferences = nil }, true},
-		"orphaned, a new set is there":   {map[types.UID]types.UID{"next": "pool"}, func(p *corev1.Pod) { p.OwnerReferences = nil }, true},
-		"labels and nothing else":        {there, func(p *corev1.Pod) { p.OwnerReferences, p.Finalizers = nil, nil }, false},
-		"another finalizer, set gone":    {gone, func(p *corev1.Pod) { p.Finalizers = []string{"their.own/one"} }, false},
-		"another component, set gone":    {gone, func(p *corev1.Pod) { p.Labels[componentLabel] = "web" }, false},
-		"of no slot":                     {there, func(p *corev1.Pod) { p.Name = "p-00" }, false},
+		"of the pool's set":                     {there, func(*corev1.Pod) {}, true},
+		"of another pool's set":                 {map[types.UID]types.UID{"set": "other"}, func(*corev1.Pod) {}, false},
+		"of a user's set":                       {map[types.UID]types.UID{"set": ""}, func(*corev1.Pod) {}, false},
+		"of the pool's set that is gone":        {gone, func(*corev1.Pod) {}, true},
+		"of a set gone of another name":         {gone, func(p *corev1.Pod) { p.OwnerReferences[0].Name = "q" }, false},
+		"of a Deployment":                       {there, func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "ReplicaSet" }, false},
+		"orphaned":                              {gone, func(p *corev1.Pod) { p.OwnerReferences = nil }, true},
+		"orphaned, a new set is there":          {map[types.UID]types.UID{"next": "pool"}, func(p *corev1.Pod) { p.OwnerReferences = nil }, true},
+		"of the pool's set, with no label left": {there, func(p *corev1.Pod) { p.Labels = nil }, true},
+		"labels and nothing else":               {there, func(p *corev1.Pod) { p.OwnerReferences, p.Finalizers = nil, nil }, false},
+		"another finalizer, set gone":           {gone, func(p *corev1.Pod) { p.Finalizers = []string{"their.own/one"} }, false},
+		"another component, set gone":           {gone, func(p *corev1.Pod) { p.Labels[componentLabel] = "web" }, false},
+		"of no slot":                            {there, func(p *corev1.Pod) { p.Name = "p-00" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := slotPod(0)

@@ -82,7 +82,20 @@ var _ = Describe("Bad input", func() {
 		Entry("empty, of one firmware", map[string][]byte{
 			"username": []byte("hunter2"), "password": []byte("hunter2\n"), "LuxOS.password": []byte("\n"),
 		}, `key "LuxOS.password" of Secret "asics" is empty`),
+		Entry("empty, of another", map[string][]byte{
+			"username": []byte("u"), "password": []byte("hunter2"), "VNish.password": []byte("\n"),
+		}, `key "VNish.password" of Secret "asics" is empty`),
+		Entry("nothing at all", map[string][]byte{}, `no key "username"`),
+		Entry("a key of no firmware alone", map[string][]byte{"Bitmain.password": []byte("hunter2")}, `"Bitmain.password"`),
 	)
+
+	It("is no Secret that lets in to one firmware and leaves the others their factory's login", func(ctx context.Context) {
+		Expect(s.Create(ctx, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.ns, Name: "asics"}, Data: map[string][]byte{"ProtoRig.password": []byte("hunter2")},
+		})).To(Succeed())
+		p := s.createPool(ctx, "pool", "root", "10k", func(p *powerv1.MinerPool) { p.Spec.Devices.CredentialsSecret = "asics" })
+		Expect(reconcilePool(ctx, p).Status).To(Equal(metav1.ConditionUnknown))
+	})
 
 	It("says that ratedWatts is below what the devices report", func(ctx context.Context) {
 		p := s.createPool(ctx, "pool", "root", "10k", nil)

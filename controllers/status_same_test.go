@@ -21,7 +21,7 @@ func TestEveryFieldOfAStatusCounts(t *testing.T) {
 			Conditions:     []metav1.Condition{{Type: powerv1.ConditionReady, Reason: "A", LastTransitionTime: at}},
 			RequestedWatts: resource.NewQuantity(5000, resource.DecimalSI), ReservedWatts: resource.NewQuantity(5000, resource.DecimalSI),
 			Pods:         &powerv1.GPUWorkloadPods{Gated: new(int32(1)), Admitted: new(int32(1)), Running: new(int32(1))},
-			Reservations: []powerv1.Reservation{{UID: "u", Name: "p", Watts: *resource.NewQuantity(5000, resource.DecimalSI), Budget: "a", EndedAt: new(at)}},
+			Reservations: []powerv1.Reservation{{UID: "u", Name: "p", Watts: *resource.NewQuantity(5000, resource.DecimalSI), Budget: "a", EndedAt: new(at), TerminationGracePeriodSeconds: 600}},
 		}
 	}
 	g.Expect(sameStatus(made(), made())).To(BeTrue())

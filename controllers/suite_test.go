@@ -71,8 +71,10 @@ type site struct {
 	hung   error // what every list answers, where it is set
 	// refused is what the patch of a pool's status answers, where it is set.
 	refused error
-	pools   *MinerPoolReconciler
-	budget  *PowerBudgetReconciler
+	// shut is what the patch of a pod answers, where it is set.
+	shut   error
+	pools  *MinerPoolReconciler
+	budget *PowerBudgetReconciler
 }
 
 // epochStart is when pure tests begin.
@@ -117,6 +119,7 @@ func newSite(ctx context.Context) *site {
 	s.pools = &MinerPoolReconciler{
 		Client: c, Direct: c, Clock: clock, Events: s.events, Image: "agent:test", board: b,
 		authority: &authority{client: c, namespace: s.ns, clock: clock}, wrote: map[types.NamespacedName]time.Time{},
+		told: map[types.NamespacedName]map[trouble]bool{},
 	}
 	s.budget = &PowerBudgetReconciler{Client: c, Clock: clock, Events: s.events, board: b, wrote: map[string]time.Time{}}
 	DeferCleanup(s.clean)
@@ -162,6 +165,9 @@ func (s *site) countWrites() interceptor.Funcs {
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			note("patch", o)
+			if _, pod := o.(*corev1.Pod); pod && s.shut != nil {
+				return s.shut
+			}
 			return c.Patch(ctx, o, p, opts...)
 		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {

@@ -25,17 +25,6 @@ import (
 // it took over, for every kind that the ledger counts.
 // Rules: L6, L7, liveness a.
 func TestTakeoverWaitsForItsCaches(t *testing.T) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, powerv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	store := func(objects ...client.Object) client.Client {
-		return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
-	}
-	agent := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "agent", Image: "agent"}}}}
-	agent.Labels = map[string]string{componentLabel: agentComponent}
 	gated := &corev1.Pod{Spec: corev1.PodSpec{
 		Containers: []corev1.Container{{Name: "c", Image: "c"}}, SchedulingGates: []corev1.PodSchedulingGate{{Name: powerv1.Gate}},
 	}}
@@ -43,44 +32,80 @@ func TestTakeoverWaitsForItsCaches(t *testing.T) {
 	agents.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "MinerPool", Name: "p", UID: "p", Controller: new(true)}}
 	for name, o := range map[string]client.Object{
 		"the agents of a pool": agents, "a budget": &powerv1.PowerBudget{}, "a pool": &powerv1.MinerPool{}, "a curtailment": &powerv1.CurtailmentEvent{},
-		"an agent's pod": agent, "a gated pod": gated,
+		"a gated pod": gated,
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.SetName("it")
 			o.SetNamespace("ai")
-			o.SetResourceVersion("")
-			ctx := context.Background()
-			live, old := store(), store()
-			for _, c := range []client.Client{live, old} {
-				if err := c.Create(ctx, copied(t, o)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			try := func(cache client.Client, want string) {
-				t.Helper()
-				r := &SiteReconciler{Client: cache, Live: live, Table: gate.Builtin()}
-				err := r.catchUp(ctx)
-				if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-					t.Errorf("answers %v, want %q", err, want)
-				}
-			}
-			try(old, "")
-			newer := copied(t, o)
-			if err := live.Get(ctx, client.ObjectKeyFromObject(o), newer); err != nil {
-				t.Fatal(err)
-			}
-			newer.SetAnnotations(map[string]string{"edited": "since"})
-			if err := live.Update(ctx, newer); err != nil {
-				t.Fatal(err)
-			}
-			try(old, "the cache is older than the API server")
-			try(store(), "the cache does not have it yet")
-			if err := live.Delete(ctx, newer); err != nil {
-				t.Fatal(err)
-			}
-			try(old, "")
+			waitsFor(t, o)
 		})
 	}
+}
+
+// TestTakeoverWaitsForAgents: by the rule that tells which pods are agents, whatever has become of their labels.
+// Rules: L7, L9.
+func TestTakeoverWaitsForAgents(t *testing.T) {
+	pool := &powerv1.MinerPool{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "p", UID: "pool"}}
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "p", UID: "set"}}
+	set.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "MinerPool", Name: "p", UID: "pool", Controller: new(true)}}
+	for name, labels := range map[string]map[string]string{
+		"as it was made": {componentLabel: agentComponent}, "without its labels": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			agent := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ai", Name: "p-0", Labels: labels}}
+			agent.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "p", UID: "set", Controller: new(true)}}
+			waitsFor(t, agent, pool, set)
+		})
+	}
+}
+
+// waitsFor takes over with caches that have all the others, and one object as it was, or not at all.
+func waitsFor(t *testing.T, o client.Object, others ...client.Object) {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, powerv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := func() client.Client {
+		b := fake.NewClientBuilder().WithScheme(scheme)
+		for _, other := range others {
+			b = b.WithObjects(copied(t, other))
+		}
+		return b.Build()
+	}
+	o.SetResourceVersion("")
+	ctx := context.Background()
+	live, old := store(), store()
+	for _, c := range []client.Client{live, old} {
+		if err := c.Create(ctx, copied(t, o)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	try := func(cache client.Client, want string) {
+		t.Helper()
+		r := &SiteReconciler{Client: cache, Live: live, Table: gate.Builtin()}
+		err := r.catchUp(ctx)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("answers %v, want %q", err, want)
+		}
+	}
+	try(old, "")
+	newer := copied(t, o)
+	if err := live.Get(ctx, client.ObjectKeyFromObject(o), newer); err != nil {
+		t.Fatal(err)
+	}
+	newer.SetAnnotations(map[string]string{"edited": "since"})
+	if err := live.Update(ctx, newer); err != nil {
+		t.Fatal(err)
+	}
+	try(old, "the cache is older than the API server")
+	try(store(), "the cache does not have it yet")
+	if err := live.Delete(ctx, newer); err != nil {
+		t.Fatal(err)
+	}
+	try(old, "")
 }
 
 // TestTakeoverWaitsForNobodyElsesSets: StatefulSets of users are not counted, and their caches may lag.
@@ -98,6 +123,36 @@ func TestTakeoverWaitsForNobodyElsesSets(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLeadersThatMeetOneEpochGoByTwo is for L7: where nothing in the store says that a former leader lifted its own,
+// the next one must not come to the same by itself.
+func TestLeadersThatMeetOneEpochGoByTwo(t *testing.T) {
+	const met = 101_023
+	former := uint64(met)
+	for _, version := range []uint64{1010, 1029, met - 1, met} {
+		r := &SiteReconciler{Leader: elected(version), Clock: time.Now}
+		r.outrank(met)
+		epoch, err := r.above(context.Background(), version, nil)
+		if err != nil || epoch <= former {
+			t.Errorf("version %d: epoch %d (%v), want one above %d", version, epoch, err, former)
+		}
+		former = epoch
+		if r.hush.IsZero() {
+			t.Errorf("version %d: the store went back in time", version)
+		}
+	}
+	r := &SiteReconciler{Leader: elected(met + 1), Clock: time.Now}
+	r.outrank(met)
+	if epoch, err := r.above(context.Background(), met+1, nil); err != nil || epoch != met+1 || !r.hush.IsZero() {
+		t.Errorf("epoch %d (%v), want the version of a Lease that is above all that was met", epoch, err)
+	}
+}
+
+// elected holds the election's Lease at one version.
+type elected uint64
+
+func (e elected) Read(context.Context) (uint64, error) { return uint64(e), nil }
+func (elected) Fresh() bool                            { return true }
 
 func copied(t *testing.T, o client.Object) client.Object {
 	t.Helper()

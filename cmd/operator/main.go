@@ -1,4 +1,6 @@
-// Command operator is the Counterweight manager: flags in, controllers.Setup, out.
+// Command operator is the Counterweight manager: flags in, controllers.Setup, out. With check it tells instead
+// whether an installation works, with open-gates it opens what an uninstalled operator would leave closed, and with
+// replace-authority it takes the next step from one certificate authority to another.
 package main
 
 import (
@@ -20,9 +22,9 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/controllers"
@@ -34,13 +36,14 @@ import (
 const leastMinor = 36
 
 type flags struct {
-	namespace, metrics, probes, image, table, memory string
+	namespace, probes, image, table, memory string
+	metrics                                 metricsFlags
 }
 
 func main() {
 	var f flags
 	flag.StringVar(&f.namespace, "namespace", envOr("POD_NAMESPACE", "counterweight-system"), "the operator's own namespace (POD_NAMESPACE)")
-	flag.StringVar(&f.metrics, "metrics-bind-address", ":8080", "where metrics are served; 0 is nowhere")
+	f.metrics.register(flag.CommandLine)
 	flag.StringVar(&f.probes, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 is nowhere")
 	flag.StringVar(&f.image, "agent-image", "counterweight/miner-agent:0.1.0", "the image of mining pods whose MinerPool names none")
 	flag.StringVar(&f.table, "accelerators", "", "a file with what accelerators draw, in place of the built-in table")
@@ -48,16 +51,68 @@ func main() {
 		"the container's memory limit, which the garbage collector then heeds (MEMORY_LIMIT); GOMEMLIMIT goes before it")
 	options := zap.Options{}
 	options.BindFlags(flag.CommandLine)
-	flag.Parse()
+	command, args := "", os.Args[1:]
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		command, args = args[0], args[1:]
+	}
+	_ = flag.CommandLine.Parse(args) // exits where it can't
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options)))
 	err := limitMemory(f.memory)
 	if err == nil {
-		err = run(ctrl.SetupSignalHandler(), f)
+		err = do(ctrl.SetupSignalHandler(), command, f)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "operator:", err)
 		os.Exit(1)
 	}
+}
+
+// do runs the manager, or what is to be done once instead.
+func do(ctx context.Context, command string, f flags) error {
+	if command == "" {
+		return run(ctx, f)
+	}
+	once := map[string]func(context.Context, client.Client, string) error{
+		"check": func(ctx context.Context, c client.Client, namespace string) error {
+			return (&checking{Reader: c, namespace: namespace, clock: time.Now, sleep: sleep, say: say}).run(ctx)
+		},
+		"open-gates": func(ctx context.Context, c client.Client, namespace string) error {
+			return (&leaving{Client: c, namespace: namespace, sleep: sleep, say: say}).run(ctx)
+		},
+		"replace-authority": func(ctx context.Context, c client.Client, namespace string) error {
+			return (&replacing{Client: c, namespace: namespace, clock: time.Now, say: say}).run(ctx)
+		},
+	}[command]
+	if once == nil {
+		return fmt.Errorf("no such command: %s; there are check, open-gates and replace-authority, and none for the manager itself", command)
+	}
+	cfg, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the API server: %w; set --kubeconfig or run in a cluster", err)
+	}
+	c, err := client.New(cfg, client.Options{Scheme: scheme()})
+	if err != nil {
+		return fmt.Errorf("making a client of the API server: %w", err)
+	}
+	return once(ctx, c, f.namespace)
+}
+
+func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("stopped: %w", ctx.Err())
+	case <-time.After(d):
+		return nil
+	}
+}
+
+func scheme() *runtime.Scheme {
+	known := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(known))
+	utilruntime.Must(powerv1.AddToScheme(known))
+	return known
 }
 
 func envOr(name, other string) string {
@@ -132,16 +187,17 @@ func candidate() (string, error) {
 }
 
 func newManager(cfg *rest.Config, f flags, leader *controllers.Leader) (ctrl.Manager, error) {
-	scheme := runtime.NewScheme()
-	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
-	utilruntime.Must(powerv1.AddToScheme(scheme))
+	served, err := f.metrics.options()
+	if err != nil {
+		return nil, err
+	}
 	lease, renew, retry := controllers.LeaseDuration, controllers.RenewDeadline, controllers.RetryPeriod
 	mgr, err := ctrl.NewManager(controllers.Fenced(cfg, leader), ctrl.Options{
 		NewCache: func(cfg *rest.Config, o cache.Options) (cache.Cache, error) {
 			return cache.New(outage.Patient(cfg, time.Second), o)
 		},
-		Scheme: scheme, Cache: controllers.CacheOptions(), Client: controllers.ClientOptions(),
-		Metrics: server.Options{BindAddress: f.metrics}, HealthProbeBindAddress: f.probes,
+		Scheme: scheme(), Cache: controllers.CacheOptions(), Client: controllers.ClientOptions(),
+		Metrics: served, HealthProbeBindAddress: f.probes,
 		LeaderElection: true, LeaderElectionResourceLockInterface: leader, LeaderElectionReleaseOnCancel: true,
 		LeaseDuration: &lease, RenewDeadline: &renew, RetryPeriod: &retry,
 	})

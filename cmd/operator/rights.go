@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/controllers"
 )
 
 // right is verbs on one resource, RESOURCE or RESOURCE/SUBRESOURCE, that the operator can't do without.
@@ -22,29 +23,31 @@ type right struct {
 	group, resource string
 	namespace       string // empty is everywhere
 	verbs           []string
+	name            string // of one object; empty is all
 }
 
 // rights is what of config/rbac the operator can't do without. Events and the permission of owner
-// references are left out: without them it works, if less well.
+// references are left out: without them it works, if less well. So are the rights of mining namespaces
+// (config/mining): a MinerPool in a namespace without them says so itself, and the others go on.
 func rights(namespace string) []right {
 	all := []right{
-		{"coordination.k8s.io", "leases", namespace, []string{"get", "create", "update"}},
-		{"coordination.k8s.io", "leases", corev1.NamespaceNodeLease, []string{"get"}},
-		{"", "pods", "", []string{"get", "list", "watch", "patch", "delete"}},
-		{"", "pods/eviction", "", []string{"create"}},
-		{"", "nodes", "", []string{"get", "list", "watch"}},
-		{"", "secrets", "", []string{"get", "create", "update"}},
-		{"", "configmaps", "", []string{"get", "create", "update"}},
-		{"apps", "statefulsets", "", []string{"get", "list", "watch", "create", "update", "delete"}},
-		{"apps", "replicasets", "", []string{"get", "list", "watch"}},
-		{"batch", "jobs", "", []string{"get", "list", "watch"}},
-		{powerv1.GroupVersion.Group, "gates", "", []string{"open"}},
-		{powerv1.GroupVersion.Group, "gpuworkloads", "", []string{"create"}},
+		{group: "coordination.k8s.io", resource: "leases", namespace: namespace, verbs: []string{"get", "create", "update"}},
+		{group: "coordination.k8s.io", resource: "leases", namespace: corev1.NamespaceNodeLease, verbs: []string{"get"}},
+		{resource: "pods", verbs: []string{"get", "list", "watch", "patch"}},
+		{resource: "pods/eviction", verbs: []string{"create"}},
+		{resource: "nodes", verbs: []string{"get", "list", "watch"}},
+		{resource: "secrets", namespace: namespace, name: controllers.AuthoritySecret, verbs: []string{"get"}},
+		{resource: "secrets", namespace: namespace, verbs: []string{"create"}},
+		{group: "apps", resource: "statefulsets", verbs: []string{"get", "list", "watch"}},
+		{group: "apps", resource: "replicasets", verbs: []string{"get", "list", "watch"}},
+		{group: "batch", resource: "jobs", verbs: []string{"get", "list", "watch"}},
+		{group: powerv1.GroupVersion.Group, resource: "gates", verbs: []string{"open"}},
+		{group: powerv1.GroupVersion.Group, resource: "gpuworkloads", verbs: []string{"create"}},
 	}
 	for _, kind := range []string{"powerbudgets", "minerpools", "gpuworkloads", "curtailmentevents"} {
 		all = append(all,
-			right{powerv1.GroupVersion.Group, kind, "", []string{"get", "list", "watch", "patch"}},
-			right{powerv1.GroupVersion.Group, kind + "/status", "", []string{"update"}})
+			right{group: powerv1.GroupVersion.Group, resource: kind, verbs: []string{"get", "list", "watch", "patch"}},
+			right{group: powerv1.GroupVersion.Group, resource: kind + "/status", verbs: []string{"update"}})
 	}
 	return all
 }
@@ -102,7 +105,7 @@ func (r right) lacking(ctx context.Context, client authorizationclient.SelfSubje
 	for _, verb := range r.verbs {
 		review, err := client.SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: r.namespace, Verb: verb, Group: r.group, Resource: resource, Subresource: sub,
+				Namespace: r.namespace, Verb: verb, Group: r.group, Resource: resource, Subresource: sub, Name: r.name,
 			}},
 		}, metav1.CreateOptions{})
 		if err != nil {
@@ -127,6 +130,9 @@ func (r right) String() string {
 	}
 	if sub != "" {
 		name += "/" + sub
+	}
+	if r.name != "" {
+		name += " " + r.name
 	}
 	if r.namespace != "" {
 		name += " in namespace " + r.namespace

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,29 +60,37 @@ func grant(ctx context.Context, t *testing.T) {
 	t.Helper()
 	c := admin(t)
 	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}}
-	for _, file := range []string{"operator_role.yaml", "leader_election_role.yaml"} {
-		f, err := os.Open(filepath.Join("..", "..", "config", "rbac", file))
+	for _, file := range []string{"operator_role.yaml", "leader_election_role.yaml", "authority_role.yaml", "user_roles.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = f.Close() }()
-		decoder := utilyaml.NewYAMLOrJSONDecoder(f, 4096)
-		for {
-			var raw runtime.RawExtension
-			if decoder.Decode(&raw) != nil {
-				break
-			}
-			object, _, err := clientgoscheme.Codecs.UniversalDeserializer().Decode(raw.Raw, nil, nil)
-			if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			objects = append(objects, object.(client.Object))
-		}
+		objects = append(objects, decoded(t, text)...)
 	}
 	for _, o := range objects {
 		if err := c.Create(ctx, o); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// decoded reads the objects of a manifest.
+func decoded(t *testing.T, text []byte) []client.Object {
+	t.Helper()
+	var objects []client.Object
+	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+	for {
+		var raw runtime.RawExtension
+		if err := decoder.Decode(&raw); errors.Is(err, io.EOF) {
+			return objects
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		object, _, err := clientgoscheme.Codecs.UniversalDeserializer().Decode(raw.Raw, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, object.(client.Object))
 	}
 }
 
@@ -107,9 +118,9 @@ func TestMissingRightsAreNamedAtOnce(t *testing.T) {
 	for _, want := range []string{
 		"may not get, create, update leases.coordination.k8s.io in namespace counterweight-system;",
 		"get leases.coordination.k8s.io in namespace kube-node-lease;",
-		"may not get, list, watch, patch, delete pods;", "create pods/eviction;", "list, watch nodes;",
+		"may not get, list, watch, patch pods;", "create pods/eviction;", "list, watch nodes;",
 		"open gates.power.counterweight.dev;", "update curtailmentevents.power.counterweight.dev/status;",
-		"watch, patch powerbudgets.power.counterweight.dev;", "create, update secrets;",
+		"watch, patch powerbudgets.power.counterweight.dev;", "may not get secrets counterweight-ca in namespace counterweight-system;", "create secrets in namespace counterweight-system;",
 		"config/rbac", "chart",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -140,12 +151,14 @@ func TestOneMissingVerbIsNamed(t *testing.T) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "less"},
 		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: namespace, Name: "less"}},
 	}
-	election := &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "less"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "counterweight-leader-election"},
-		Subjects:   binding.Subjects,
+	own := func(name string) *rbacv1.RoleBinding {
+		return &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "less-" + name},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "counterweight-" + name},
+			Subjects:   binding.Subjects,
+		}
 	}
-	for _, o := range []client.Object{&role, binding, election} {
+	for _, o := range []client.Object{&role, binding, own("leader-election"), own("authority")} {
 		if err := c.Create(ctx, o); err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds a Kubernetes control plane from Go modules into bin/k8s. What is already built is kept.
+# Builds a Kubernetes control plane from Go modules into bin/k8s, with `node` what a node runs, too. What is already
+# built is kept.
 # "usually" was measured on 2 cores with a cold Go build cache.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -26,3 +27,7 @@ build kube-controller-manager controlplane k8s.io/kubernetes/cmd/kube-controller
 build kube-scheduler          controlplane k8s.io/kubernetes/cmd/kube-scheduler          "25 s"
 build kubectl                 controlplane k8s.io/kubernetes/cmd/kubectl                 "20 s"
 build kwok                    kwok         sigs.k8s.io/kwok/cmd/kwok                     "2 min"
+if [ "${1:-}" = node ]; then
+	build kubelet    controlplane k8s.io/kubernetes/cmd/kubelet    "50 s"
+	build kube-proxy controlplane k8s.io/kubernetes/cmd/kube-proxy "15 s"
+fi

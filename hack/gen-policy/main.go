@@ -1,7 +1,7 @@
 // Command gen-policy writes the admission policies from the list of accelerator resources: to config/policy
 // as plain manifests and to the Helm chart as templates. It also copies what the chart shares with config:
 // the list, the CRDs and the roles. Run it in the root of the repository after a change in internal/gate,
-// config/crd or config/rbac. With --table it prints the plain manifests for a site's own table instead and
+// config/crd, config/rbac or config/mining. With --table it prints the plain manifests for a site's own table instead and
 // writes nothing.
 package main
 
@@ -22,6 +22,7 @@ import (
 var shared = map[string]string{
 	"config/crd/bases/*.yaml":  "charts/counterweight/files/crds",
 	"config/rbac/*_role*.yaml": "charts/counterweight/files/rbac",
+	"config/mining/role.yaml":  "charts/counterweight/files/mining",
 }
 
 func main() {

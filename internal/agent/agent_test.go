@@ -86,9 +86,27 @@ func TestARestartShedsNobody(t *testing.T) {
 			t.Fatalf("wrote %v under a lease that covers what they draw", w)
 		}
 		for _, seen := range o.heard() {
-			if len(seen.Troubles) > 0 {
-				t.Fatalf("reported %v of machines that had only just been found", seen.Troubles)
+			for _, trouble := range seen.Troubles {
+				if trouble.Reason != reasonUnproven {
+					t.Fatalf("reported %v of machines that had only just been found", seen.Troubles)
+				}
 			}
+		}
+	})
+}
+
+// TestAFreshRunSaysWhomItHasToWatch: much of the pool counts at its rated watts meanwhile (L3).
+func TestAFreshRunSaysWhomItHasToWatch(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := stage(t, newRanch(3), addresses(3))
+		time.Sleep(2 * time.Second)
+		got := o.report().Troubles
+		if len(got) != 1 || got[0].Reason != reasonUnproven || got[0].Message != "8s" {
+			t.Fatalf("reported %v of machines that were only just seen, want the one that is watched longest", got)
+		}
+		time.Sleep(8*time.Second + 10*time.Second)
+		if got := o.report().Troubles; len(got) != 0 {
+			t.Fatalf("reported %v of machines that were watched long enough", got)
 		}
 	})
 }
@@ -287,6 +305,23 @@ func TestReportsComeAtOnceOnChange(t *testing.T) {
 		got := o.report()
 		if got.LeaseWatts != 20000 || got.AsOf-sent > reportGap {
 			t.Fatalf("reports %d W as of %s, %s after the lease", got.LeaseWatts, got.AsOf, got.AsOf-sent)
+		}
+	})
+}
+
+// TestALostShedIsRepeatedAtOnce: a limit may be about to fall.
+// Rules: liveness b.
+func TestALostShedIsRepeatedAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRanch(1)
+		o := lit(t, r, addresses(1))
+		r.at(0).become(cut)
+		o.grant(0, time.Hour, 5*time.Second)
+		time.Sleep(2 * time.Second)
+		r.at(0).become(good)
+		time.Sleep(5*time.Second + fakeRamp) // its worst settle time, a look, and its ramp
+		if got := r.watts(); got != fakeResidual {
+			t.Fatalf("draws %d W", got)
 		}
 	})
 }

@@ -102,16 +102,27 @@ func (a *Agent) remember(m *machine) {
 func (a *Agent) found(now time.Duration, s *slot, driver miner.Driver, id miner.Identity) {
 	s.driver, s.tries, s.identify, s.regular = driver, 0, false, now
 	s.looking = failure{}
-	key := keyOf(id, s.addr)
-	if other := a.keys[key]; other != nil && other != s && !other.machine.lost(now) {
-		key += "@" + s.addr.String() // two machines of one identity, or one at two addresses: count both
-	}
+	key := a.keyAt(now, s, keyOf(id, s.addr))
 	if s.machine == nil || s.machine.key != key {
 		a.settle(now, s, key)
 	}
 	m := s.machine
-	m.identity, m.traits = id, traitsOf(driver.Capabilities())
+	m.identity, m.traits, m.met = id, traitsOf(driver.Capabilities()), now
 	m.device.Learn(m.traits)
+}
+
+// keyAt tells two machines of one identity, or one at two addresses, from each other: both count. The second
+// stays the second for as long as it answers where it was met, also when the first does not: else what either
+// was told would count for the other.
+func (a *Agent) keyAt(now time.Duration, s *slot, key string) string {
+	second := key + "@" + s.addr.String()
+	if s.machine != nil && s.machine.key == second {
+		return second
+	}
+	if other := a.keys[key]; other != nil && other != s && !other.machine.lost(now) {
+		return second
+	}
+	return key
 }
 
 // settle makes the machine of that key the slot's. What was there before is forgotten: its watts count
@@ -136,9 +147,10 @@ func (a *Agent) newMachine(key string) *machine {
 	return m
 }
 
-// lost says that a machine has not answered for so long that it may be elsewhere.
+// lost says that a machine has not answered for so long that it may be elsewhere. One that said who it is has
+// answered, though its first look is yet to come.
 func (m *machine) lost(now time.Duration) bool {
-	return m.missed > 0 && now-m.last.At > 2*fit.Poll
+	return m.missed > 0 && now-max(m.last.At, m.met) > 2*fit.Poll
 }
 
 // renew replaces a machine's device under a changed assignment at a reading: not before, or it would
@@ -147,9 +159,6 @@ func (a *Agent) renew(m *machine) {
 	if !m.stale || len(m.marks) > 0 {
 		return
 	}
-	prior := m.device.Prior()
-	m.device = fit.NewDevice(m.key, a.assignment.UncertaintyPercent, a.assignment.Observe)
-	m.device.SetPrior(prior)
-	m.device.Learn(m.traits)
+	m.device = m.device.Again(a.assignment.UncertaintyPercent, a.assignment.Observe)
 	m.stale = false
 }

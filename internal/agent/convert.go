@@ -17,6 +17,7 @@ func traitsOf(c miner.Capabilities) fit.Traits {
 		SleepSurvivesReboot: c.SleepSurvivesReboot,
 		Nameplate:           fit.Watts(c.NameplateWatts),
 		NameplateTHs:        c.NameplateTHs,
+		Nominal:             fit.Watts(c.NominalWatts),
 		Residual:            fit.Watts(c.ResidualWatts),
 		Sleep:               timingOf(c.SleepTiming),
 		Wake:                timingOf(c.WakeTiming),

@@ -23,7 +23,7 @@ const (
 
 // atOnce bounds the operations of each kind in flight, so that a dead network costs sockets and not the
 // machine; applies are bounded by the number of machines an agent has.
-var atOnce = [tasks]int{opening: 256, identifying: 64, reading: 192, applying: 512}
+var atOnce = [tasks]int{opening: 64, identifying: 64, reading: 192, applying: 512}
 
 // begin runs work at a slot in a goroutine of its own, and what it answers in the loop. A slot has one
 // operation at a time: a machine that hangs holds up nobody else.
@@ -111,6 +111,13 @@ func (a *Agent) countOverdue(now time.Duration) {
 	}
 }
 
+// missOnce counts an operation that failed, unless it was counted when it did not end in time.
+func (a *Agent) missOnce(now time.Duration, s *slot, o *op) {
+	if !o.hung {
+		a.miss(now, s)
+	}
+}
+
 // miss counts a failed poll.
 func (a *Agent) miss(now time.Duration, s *slot) {
 	a.cfg.Metrics.pollFailed()
@@ -125,19 +132,21 @@ func (a *Agent) miss(now time.Duration, s *slot) {
 func (a *Agent) open(ctx context.Context, now time.Duration, s *slot) {
 	firmware, ports := miner.Firmware(a.assignment.Firmware), a.assignment.Ports
 	s.looked = now
-	a.begin(ctx, now, s, opening, openWithin, func(ctx context.Context) func(time.Duration) {
+	var o *op
+	o = a.begin(ctx, now, s, opening, openWithin, func(ctx context.Context) func(time.Duration) {
 		driver, id, err := a.cfg.Open(ctx, s.addr, firmware, ports)
 		return func(now time.Duration) {
 			if err == nil {
 				a.found(now, s, driver, id)
 				return
 			}
-			s.looking = failed(err)
 			if s.machine == nil {
+				s.looking = s.looking.unidentified(err)
 				s.backOff(now)
 				return
 			}
-			a.miss(now, s)
+			s.looking = failed(err)
+			a.missOnce(now, s, o)
 			s.advance(now)
 		}
 	})
@@ -174,7 +183,7 @@ func (a *Agent) read(ctx context.Context, now time.Duration, s *slot) {
 			case s.machine == nil || s.driver != driver || o.cancelled && err != nil:
 			case err != nil:
 				s.looking = failed(err)
-				a.miss(now, s)
+				a.missOnce(now, s, o)
 				if errors.Is(err, miner.ErrNotThisFirmware) {
 					s.driver, s.regular = nil, now
 				}

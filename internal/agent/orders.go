@@ -235,6 +235,7 @@ func (a *Agent) applied(now time.Duration, s *slot, m *machine, before machine, 
 	case miner.NotApplied(err):
 		m.device.Refused(now)
 	default:
+		m.device.Unanswered()
 		return
 	}
 	m.commanded, m.floored, m.wrote, m.marks = before.commanded, before.floored, before.wrote, before.marks

@@ -30,6 +30,8 @@ const (
 	hung
 	// busy is held by somebody else's session.
 	busy
+	// cut takes no orders for want of a connection, and is read all the same.
+	cut
 )
 
 const (
@@ -246,8 +248,11 @@ func (f *fake) Apply(ctx context.Context, s miner.Setting) error {
 		f.obey(s)
 	}
 	f.ranch.mu.Unlock()
-	if p == late {
+	switch p {
+	case late:
 		return f.wait(ctx, 21*time.Second)
+	case cut:
+		return f.wait(ctx, time.Hour)
 	}
 	return f.wait(ctx, fakeLatency)
 }

@@ -22,6 +22,10 @@ const (
 const (
 	reasonBusy         = "Busy"
 	reasonUnauthorized = "Unauthorized"
+	// reasonUnidentified is of an address where something answers and no machine was made out.
+	reasonUnidentified = "Unidentified"
+	// reasonUnproven is of the machine that is watched longest before readings count; its message is for how long.
+	reasonUnproven = "Unproven"
 )
 
 // nextReport is when the next report is due, or may be where there are news.
@@ -151,22 +155,36 @@ func (a *Agent) priors() map[string]string {
 	return out
 }
 
-// troubles lists what a person may have to look at, by address.
+// troubles lists what a person may have to look at, by address; what may be no machine at all comes last.
 func (a *Agent) troubles(now time.Duration) []lease.Trouble {
-	var out []lease.Trouble
+	var out, strangers []lease.Trouble
 	for _, s := range a.slots {
 		reason, message := s.ails(now)
-		if reason == "" {
-			continue
+		t := lease.Trouble{Address: s.addr.String(), Reason: reason, Message: message[:min(len(message), maxMessage)]}
+		switch reason {
+		case "":
+		case reasonUnidentified:
+			strangers = append(strangers, t)
+		default:
+			out = append(out, t)
 		}
-		if len(out) == maxTroubles {
-			break
-		}
-		out = append(out, lease.Trouble{
-			Address: s.addr.String(), Reason: reason, Message: message[:min(len(message), maxMessage)],
-		})
 	}
-	return out
+	out = a.unproven(out[:min(len(out), maxTroubles)])
+	return append(out, strangers[:min(len(strangers), maxTroubles-len(out))]...)
+}
+
+// unproven adds why much of the pool may count at its rated watts for a while: who is watched longest of those
+// that this run has yet to know.
+func (a *Agent) unproven(out []lease.Trouble) []lease.Trouble {
+	slowest, worst := fit.Unproven(a.devices(all))
+	if slowest == nil || len(out) == maxTroubles {
+		return out
+	}
+	s := a.keys[slowest.Key()]
+	if s == nil {
+		return out
+	}
+	return append(out, lease.Trouble{Address: s.addr.String(), Reason: reasonUnproven, Message: worst.String()})
 }
 
 // conditions counts the devices by condition, for metrics.

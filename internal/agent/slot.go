@@ -67,6 +67,7 @@ type machine struct {
 	device   *fit.Device
 	traits   fit.Traits
 	last     fit.Reading
+	met      time.Duration // when it last said who it is
 	// commanded says that this run has ordered something; floored that the shed to the floor now in
 	// force has reached it (design section 8: shed once, then re-assert only what it commanded itself).
 	commanded, floored bool
@@ -159,6 +160,20 @@ func failed(err error) failure {
 		f.reason = reasonUnauthorized
 	}
 	return f
+}
+
+// unidentified is what a failed try to find a machine tells, where f is what those before it did. Something that
+// answered once is there, even where it does not answer each time.
+func (f failure) unidentified(err error) failure {
+	next := failed(err)
+	switch {
+	case next.reason != "":
+	case !errors.Is(err, miner.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded):
+		next.reason = reasonUnidentified
+	case f.reason == reasonUnidentified:
+		return f
+	}
+	return next
 }
 
 // ails is the reason and the message of what is wrong at the slot; fit's word where only it knows.

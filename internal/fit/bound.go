@@ -36,12 +36,15 @@ func (d *Device) Floor(now time.Duration) Watts {
 	return low.cost
 }
 
-// Rated is the most the device can draw: the largest of nameplate + 5 %, its highest profile or
-// target (with uncertainty, as its bound would be there) and the highest it was ever measured at.
-func (d *Device) Rated() Watts {
+// Rated is the most the device can draw: the largest of nameplate + 5 %, of nameplate, highest profile and
+// target (with uncertainty, as its bound would be there), of the target it follows now, whatever it is said
+// to offer, and the highest it was ever measured at.
+func (d *Device) Rated() Watts { return max(d.declared(), d.doubt(d.target())) }
+
+func (d *Device) declared() Watts {
 	t := &d.traits
 	declared := t.Nameplate + (t.Nameplate*5+99)/100
-	declared = max(declared, d.doubt(d.highest))
+	declared = max(declared, d.doubt(max(t.Nameplate, d.highest)))
 	if declared > 0 {
 		return max(declared, d.learned.highest)
 	}
@@ -72,8 +75,13 @@ func (d *Device) stands(now time.Duration) bool {
 // watched says whether this run has looked on for so long that no write of an earlier run can still
 // be taking effect (L3).
 func (d *Device) watched() bool {
+	return d.seen && d.last.At-d.first >= d.slowest()
+}
+
+// slowest is how long any order to the device may take to settle.
+func (d *Device) slowest() time.Duration {
 	t := &d.traits
-	return d.seen && d.last.At-d.first >= max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst)
+	return max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst)
 }
 
 // unsettled says that no reading was begun since the last write settled.

@@ -234,6 +234,7 @@ func TestRated(t *testing.T) {
 		"highest profile":   {with(lux, func(t *Traits) { t.Nameplate = 1000 }), func(*Device) {}, 3150},
 		"highest target":    {s21, func(*Device) {}, 3780},
 		"highest measured":  {plain, func(d *Device) { d.Saw(estimated(0, Hashing, 3100, 0)) }, 3255},
+		"target in force":   {plain, func(d *Device) { d.Saw(estimated(0, Hashing, 2900, 3400)) }, 3570},
 		"nothing known":     {bare, func(*Device) {}, assumedRated},
 		"only seen asleep":  {bare, func(d *Device) { d.Saw(metered(0, Sleeping, 30, 0)) }, assumedRated},
 		"only seen hashing": {bare, func(d *Device) { d.Saw(metered(0, Hashing, 3000, 0)) }, 3150},
@@ -247,6 +248,11 @@ func TestRated(t *testing.T) {
 				t.Errorf("rated %d W, want %d W", got, c.want)
 			}
 		})
+	}
+	vague := NewDevice("d", 10, false)
+	vague.Learn(plain)
+	if got := vague.Rated(); got != 3300 {
+		t.Errorf("rated %d W with 10 %% of doubt, want what its nameplate's watts would count as, 3300 W", got)
 	}
 }
 
@@ -292,5 +298,89 @@ func TestResidualIsRemembered(t *testing.T) {
 	}
 	if f := d.Floor(now); f != 31 {
 		t.Errorf("floor %d W half an hour later", f)
+	}
+}
+
+func TestABoardThatMayDrawTwiceItsUsualWattsIsNoLiar(t *testing.T) {
+	// As recorded of a small machine: 18.7 W at 1.07 TH/s, with a board for 40 W.
+	bitaxe := Traits{CanSleep: true, Nameplate: 40, NameplateTHs: 1.071, Nominal: 17, Residual: 5}
+	for watts, want := range map[Watts]Trouble{19: "", 10: TroubleUnreadable} {
+		d := NewDevice("a", 5, false)
+		d.Learn(bitaxe)
+		for i := range missedPolls {
+			d.Saw(Reading{At: start + time.Duration(i)*Poll, State: Hashing, HasWatts: true, Watts: watts, THs: 1.072})
+		}
+		if got := d.Trouble(start + missedPolls*Poll); got != want {
+			t.Errorf("at %d W: trouble %q, want %q", watts, got, want)
+		}
+		if got := d.Rated(); got != 42 {
+			t.Errorf("at %d W it is rated %d W, want what its board may draw", watts, got)
+		}
+	}
+}
+
+func TestALiarWithATargetIsNamedAndCountsAtIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		watts, target Watts
+		ths           float64
+		want          Trouble
+	}{
+		"liar":                         {1925, 3500, 200, TroubleUnreadable},
+		"honest, at less":              {2100, 2100, 135, ""},
+		"its limit is far above":       {2150, 3600, 135, ""},
+		"it hashes little":             {1800, 3500, 100, ""},
+		"thrifty, under its own watts": {2100, 2100, 190, ""},
+	} {
+		d := device("a", s21, at(c.target))
+		for i := range Watts(missedPolls) {
+			d.Saw(Reading{At: start + time.Duration(i+1)*Poll, State: Hashing, HasWatts: true, Watts: c.watts, Target: c.target, THs: c.ths})
+		}
+		now := start + (missedPolls+1)*Poll
+		if got := d.Trouble(now); got != c.want {
+			t.Errorf("%s: trouble %q, want %q", name, got, c.want)
+		}
+		if got := d.Condition(now); got != IsHashing {
+			t.Errorf("%s: condition %s", name, got)
+		}
+		if got := d.Bound(now); got < c.target {
+			t.Errorf("%s: bound %d W is below its target", name, got)
+		}
+	}
+}
+
+func TestHashRatesThatLagBehindATargetAreNoLie(t *testing.T) {
+	d := device("a", s21, at(3500))
+	d.Write(start, at(1800))
+	for i := range missedPolls + 1 {
+		d.Saw(Reading{At: start + time.Duration(i+1)*Poll - sec, State: Hashing, HasWatts: true, Watts: 1150, Target: 1800, THs: 180})
+	}
+	if got := d.Trouble(start + 20*sec); got != "" {
+		t.Errorf("trouble %q while the write settles", got)
+	}
+}
+
+func TestUnprovenIsWhoIsWatchedLongest(t *testing.T) {
+	slow := with(s21, func(t *Traits) { t.Wake.Worst = 600 * sec })
+	var devices []*Device
+	for key, traits := range map[string]Traits{"a": s21, "b": slow} {
+		d := NewDevice(key, 5, false)
+		d.Learn(traits)
+		devices = append(devices, d)
+	}
+	if d, _ := Unproven(devices); d != nil {
+		t.Errorf("%s was never seen", d.key)
+	}
+	see := func(now time.Duration) {
+		for _, d := range devices {
+			d.Saw(estimated(now, Hashing, 3500, 3500))
+		}
+	}
+	see(start)
+	if d, worst := Unproven(devices); d == nil || d.key != "b" || worst != 600*sec {
+		t.Errorf("got %v, %v", d, worst)
+	}
+	see(start + 600*sec)
+	if d, _ := Unproven(devices); d != nil {
+		t.Errorf("%s was watched long enough", d.key)
 	}
 }

@@ -31,7 +31,8 @@ type Trouble string
 const (
 	TroubleStuck       Trouble = "Stuck"
 	TroubleUnreachable Trouble = "Unreachable"
-	TroubleUnreadable  Trouble = "Unreadable"
+	// TroubleUnreadable: it gives no watts, or such that can't be true.
+	TroubleUnreadable Trouble = "Unreadable"
 	// TroubleRebooted: it had obeyed and was then read above its command.
 	TroubleRebooted Trouble = "Rebooted"
 )
@@ -87,10 +88,27 @@ func (d *Device) Trouble(now time.Duration) Trouble {
 	case IsUnreadable:
 		return TroubleUnreadable
 	}
-	if d.faults.rebooted {
+	switch {
+	case d.faults.rebooted:
 		return TroubleRebooted
+	case d.lies():
+		return TroubleUnreadable
 	}
 	return ""
+}
+
+// Unproven is the device that this run has to watch longest before its readings count, and for how long from when
+// it was first read (L3); nil where all of them do.
+func Unproven(devices []*Device) (slowest *Device, worst time.Duration) {
+	for _, d := range devices {
+		if !d.seen || d.observe || d.watched() {
+			continue
+		}
+		if w := d.slowest(); w > worst {
+			slowest, worst = d, w
+		}
+	}
+	return slowest, worst
 }
 
 // Sum adds the devices up.

@@ -56,7 +56,9 @@ type Traits struct {
 	Nameplate Watts
 	// NameplateTHs is the hash rate at Nameplate.
 	NameplateTHs float64
-	Residual     Watts
+	// Nominal is what NameplateTHs takes where Nameplate is the most that the machine may draw; else 0.
+	Nominal  Watts
+	Residual Watts
 	// Sleep, Wake and Trim are the timings of the three actions.
 	Sleep, Wake, Trim Timing
 }

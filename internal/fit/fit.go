@@ -73,7 +73,7 @@ func (p *plan) reassert() []Order {
 		set := d.command
 		switch {
 		case most <= p.allowance:
-			if set = d.full(); set == d.command {
+			if set = d.full(); set == d.command || d.worn(d.timing(set), p.now) {
 				continue
 			}
 		case d.faults.tries == 0:

@@ -18,10 +18,13 @@ const (
 // improve frees watts for a better use when all is settled and nothing else is to be done; the next
 // calls raise what uses them. What they will raise is tried out beforehand and must bring more hash rate
 // than is lost, so there is no way back; and a device that was woken is not slept within its dwell.
+//
+// A device that was not watched for long enough is not settled either: it is counted at its rated watts (L3), and would be
+// once it sleeps. A fresh run would sleep one after the other for watts that do not come free, and need not.
 func (p *plan) improve() []Order {
 	for i := range p.loads {
 		d := p.loads[i].d
-		if !d.observe && d.unsettled() && !d.unreachable(p.now) {
+		if !d.observe && (d.unsettled() || !d.watched()) && !d.unreachable(p.now) {
 			return nil
 		}
 	}

@@ -104,12 +104,18 @@ func (d *Device) full() Setting {
 			return d.clipped(Setting{Kind: HashWatts, Watts: d.last.Target})
 		}
 	}
+	if d.learned.usual > 0 {
+		return d.clipped(Setting{Kind: HashWatts, Watts: d.learned.usual})
+	}
 	return d.traits.normal()
 }
 
 // has says whether the machine has a setting: what is remembered may be of another that was taken for it.
 func (d *Device) has(s Setting) bool {
-	return s.Kind != HashMode || s.Mode == "" || slices.ContainsFunc(d.traits.Modes, func(m Mode) bool { return m.Name == s.Mode })
+	if s.Kind == HashWatts {
+		return d.traits.Max > 0
+	}
+	return s.Mode == "" || slices.ContainsFunc(d.traits.Modes, func(m Mode) bool { return m.Name == s.Mode })
 }
 
 // normal is the highest setting up to the nameplate.

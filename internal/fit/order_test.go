@@ -3,6 +3,7 @@ package fit
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,6 +92,48 @@ func TestRests(t *testing.T) {
 				t.Error("a lease forced nothing")
 			}
 		})
+	}
+}
+
+// An edit of the uncertainty is no reason to count a device as if this run had just met it, nor to restart it sooner.
+func TestADeviceUnderAnotherUncertaintyRests(t *testing.T) {
+	restarts := with(lux, func(t *Traits) { t.Trim.Restarts = true })
+	d := device("d", restarts, in(lux, 2))
+	d.Write(start, in(lux, 0))
+	for i, want := range [][]string{nil, {"d mode:default@3000W"}} {
+		now := start + restartEvery - sec + time.Duration(i)*sec
+		again := d.readsAt(now-sec, in(lux, 0)).Again(9, false).readsAt(now, in(lux, 0))
+		if diff := cmp.Diff(want, told(Fit([]*Device{again}, 3700, 0, now))); diff != "" {
+			t.Errorf("%v after a restart (-want +got):\n%s", now-start, diff)
+		}
+		if bound := again.Bound(now); bound >= again.Rated() {
+			t.Errorf("it counts at %d W, rated %d W", bound, again.Rated())
+		}
+	}
+}
+
+// A fresh run sleeps nobody for a better one before it has watched all of them: until then they are counted at rated,
+// awake or asleep, and what one gives up does not come free (L3).
+func TestAFreshRunWatchesBeforeItSwaps(t *testing.T) {
+	better := with(plain, func(t *Traits) {
+		t.NameplateTHs, t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst = 200, 20*sec, 20*sec, 20*sec
+	})
+	found := map[string]Traits{"a": plain, "b": better, "c": plain}
+	set := map[string]Setting{"a": on, "b": sleep, "c": on}
+	var all []*Device
+	for _, key := range []string{"a", "b", "c"} {
+		d := NewDevice(key, 5, false)
+		d.Learn(found[key])
+		all = append(all, d.readsAt(0, set[key]))
+	}
+	for i, want := range [][]string{nil, {"c Sleep"}} {
+		now := 59*sec + time.Duration(i)*sec
+		for _, d := range all {
+			d.readsAt(now, set[d.key])
+		}
+		if diff := cmp.Diff(want, told(Fit(all, 6800, 0, now))); diff != "" {
+			t.Errorf("after %v (-want +got):\n%s", now, diff)
+		}
 	}
 }
 
@@ -304,5 +347,31 @@ func TestSettingText(t *testing.T) {
 		if s, err := ParseSetting(text); err == nil {
 			t.Errorf("%q taken for %v", text, s)
 		}
+	}
+}
+
+func TestAMachineWithoutATargetGoesBackToWhatItDrew(t *testing.T) {
+	// Its supplies could give far more; nobody knows its nameplate.
+	auradine := Traits{
+		CanSleep: true, Min: 2480, Max: 4950, Step: 50, Nameplate: 4950, Residual: 60,
+		Sleep: Timing{Worst: 60 * sec}, Wake: Timing{Worst: 300 * sec}, Trim: Timing{Worst: 300 * sec, Restarts: true},
+	}
+	look := func(d *Device, at time.Duration, w Watts, up time.Duration) {
+		d.Saw(Reading{At: at, State: Hashing, HasWatts: true, Watts: w, Uptime: up})
+	}
+	d := NewDevice("a", 5, false)
+	d.Learn(auradine)
+	look(d, start-400*sec, 1200, 30*sec) // on its way up
+	look(d, start-5*sec, 4140, 430*sec)
+	look(d, start, 4120, 435*sec)
+	if got := Fit([]*Device{d}, 20_000, 0, start); len(got) != 0 {
+		t.Errorf("orders %v to a machine that does what it was set to, want none", told(got))
+	}
+	d.Write(start, sleep)
+	asleep := start + 400*sec
+	d.Saw(Reading{At: asleep, State: Sleeping, HasWatts: true, Watts: 60})
+	d.Saw(Reading{At: asleep + 60*sec, State: Sleeping, HasWatts: true, Watts: 60})
+	if got := told(Fit([]*Device{d}, 20_000, 0, asleep+60*sec)); !slices.Equal(got, []string{"a " + at(4150).String()}) {
+		t.Errorf("orders %v, want back to 4150 W", got)
 	}
 }

@@ -160,10 +160,12 @@ func (d *Device) raises(now time.Duration, l load) bool {
 	} else if d.last.State != Hashing {
 		return false
 	}
-	if action.Restarts && now-d.restarted < restartEvery {
-		return false
-	}
-	return now-d.lastWrite >= rest
+	return !d.worn(action, now) && now-d.lastWrite >= rest
+}
+
+// worn says that an action restarts mining, which was restarted too lately.
+func (d *Device) worn(action Timing, now time.Duration) bool {
+	return action.Restarts && now-d.restarted < restartEvery
 }
 
 // proven says that the newest reading stands, and shows the device doing no more than it was told.

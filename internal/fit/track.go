@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -59,6 +60,7 @@ type Device struct {
 type learned struct {
 	highest Watts   // most ever measured, uncertainty included
 	hashed  bool    // a hashing reading was among them
+	usual   Watts   // most measured hashing by a setting that names no watts, before any command; 0 where there was none
 	asleep  float64 // watts asleep as measured, uncertainty included: the peak, slowly forgotten; 0 before the first
 	over    Watts   // measured by target in parts of overUnit, never less than one
 	studied bool    // over was learned
@@ -76,6 +78,8 @@ type standing struct {
 	judged    bool // a valid reading was compared with command
 	verified  bool // the newest such reading did not draw above it
 	blind     bool // commanded while nobody could see the device
+	// unanswered says that the device gave the last write no answer: it may never have arrived.
+	unanswered bool
 	// validFrom is when the last write settles at worst; a reading begun earlier proves nothing (L5).
 	validFrom time.Duration
 	lastWrite time.Duration
@@ -99,6 +103,16 @@ func NewDevice(key string, uncertaintyPercent int, observe bool) *Device {
 		standing: standing{validFrom: never, lastWrite: never, restarted: never},
 		faults:   faults{retryAt: never, raiseAt: never, writeAt: never, trimAt: never},
 	}
+}
+
+// Again is the device under another uncertainty, or another right to command it. What it was told and what was learned
+// of it by the former is forgotten; since when this run looks on (L3) and the rests between writes are not.
+func (d *Device) Again(uncertaintyPercent int, observe bool) *Device {
+	again := NewDevice(d.key, uncertaintyPercent, observe)
+	again.Learn(d.traits)
+	again.prior, again.seen, again.first, again.last = d.prior, d.seen, d.first, d.last
+	again.lastWrite, again.restarted = d.lastWrite, d.restarted
+	return again
 }
 
 // Key is the device's identity.
@@ -145,20 +159,45 @@ func (d *Device) note(r Reading) {
 	if !d.implausible() {
 		d.doubts = 0
 	}
-	d.last.HasWatts = r.HasWatts && d.doubts < missedPolls // one that is off may be noise
+	// One that is off may be noise. Where a target bounds the machine, that counts, and its watts are only told of.
+	d.last.HasWatts = r.HasWatts && (!d.lies() || d.target() > 0)
 	if d.last.HasWatts {
 		d.learned.highest = max(d.learned.highest, d.padded())
 		d.learned.hashed = d.learned.hashed || r.State == Hashing
 		d.learned.metered = !r.Estimated
+		d.studyUsual()
 	}
 }
 
-// implausible says that a machine owns up to less than two thirds of what its hash rate takes at its
-// nameplate's efficiency, while no target bounds it either. Hardly any tuning saves as much: its watts are no watts.
+// studyUsual learns what a machine draws by a setting of its own that names no watts (a mode, say), so that it can
+// be put back to that. One that has just started may have yet to get there.
+func (d *Device) studyUsual() {
+	r, t := &d.last, &d.traits
+	started := r.Uptime > 0 && r.Uptime < t.Wake.Worst
+	if r.State != Hashing || started || d.commanded || d.target() > 0 || t.Max == 0 {
+		return
+	}
+	step := max(t.Step, 1)
+	d.learned.usual = max(d.learned.usual, (r.Watts+step-1)/step*step)
+}
+
+// lies says that the newest readings in a row told watts that can't be true.
+func (d *Device) lies() bool { return d.doubts >= missedPolls }
+
+// implausible says that a machine owns up to less than two thirds of what its hash rate takes at its nameplate's
+// efficiency, and of its target where it has one. Hardly any tuning saves as much: its watts are no watts.
 func (d *Device) implausible() bool {
 	t, r := &d.traits, &d.last
-	takes := r.THs * float64(t.Nameplate) / t.NameplateTHs
-	return r.State == Hashing && d.target() == 0 && t.NameplateTHs > 0 && float64(r.Watts)*3 < takes*2
+	if r.State != Hashing || t.NameplateTHs <= 0 {
+		return false
+	}
+	takes := r.THs * float64(cmp.Or(t.Nominal, t.Nameplate)) / t.NameplateTHs
+	if float64(r.Watts)*3 >= takes*2 {
+		return false
+	}
+	// On the way to another target the hash rate, often an average, lags behind.
+	target := d.target()
+	return target == 0 || !d.unsettled() && r.Watts*3 < target*2
 }
 
 // pending keeps the writes that may still be taking effect.
@@ -222,6 +261,9 @@ func (d *Device) Write(at time.Duration, s Setting) {
 		d.restarted = at
 	}
 }
+
+// Unanswered says that the device said nothing to the last Write: it may have happened and may not.
+func (d *Device) Unanswered() { d.unanswered = true }
 
 // Unsent says that the last Write never took place. held stays until the next valid reading, which costs one
 // poll and needs no bookkeeping.

@@ -81,11 +81,15 @@ func (d *Device) rose(v verdict, first bool, at time.Duration) {
 	}
 }
 
-// undone counts a write that took no effect, and gives up after the last retry.
+// undone counts a write that took no effect, and gives up after the last retry. One that got no answer was lost on
+// the way rather than ignored, and the first repeat of it does not wait: a limit may be about to fall.
 func (d *Device) undone(at time.Duration) {
 	f := &d.faults
 	f.tries++
 	f.retryAt = at + retryRest*time.Duration(f.tries)
+	if f.tries == 1 && d.unanswered {
+		f.retryAt = at
+	}
 	switch {
 	case f.tries <= retries:
 	case d.command.Kind != Sleep && d.traits.CanSleep:

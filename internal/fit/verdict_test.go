@@ -52,6 +52,24 @@ func TestDeafDevice(t *testing.T) {
 	}
 }
 
+// A write that got no answer and no effect is repeated as soon as that is seen, once; then as one that was ignored.
+// Rules: liveness b.
+func TestALostOrderIsRepeatedAtOnce(t *testing.T) {
+	d, now := device("d", s21, at(3500)), start
+	var wrote []time.Duration
+	for ; now < start+60*sec; now += sec {
+		d.readsAt(now, at(3500))
+		for _, o := range Fit([]*Device{d}, 0, 0, now) {
+			d.Write(now, o.Setting)
+			d.Unanswered()
+			wrote = append(wrote, now-start)
+		}
+	}
+	if diff := cmp.Diff([]time.Duration{0, 10 * sec, 40 * sec}, wrote); diff != "" {
+		t.Errorf("told at (-want +got):\n%s", diff)
+	}
+}
+
 // Others are shed in the place of a device whose order was found undone, at once and not after retries.
 // Rules: liveness b.
 func TestOthersInItsPlace(t *testing.T) {
@@ -216,7 +234,7 @@ func TestKeptLow(t *testing.T) {
 }
 
 // What is remembered of another machine that was taken for this one is not what this one ran.
-func TestNoProfileOfAnother(t *testing.T) {
+func TestNoSettingOfAnother(t *testing.T) {
 	d := device("d", s21, sleep)
 	d.SetPrior(Setting{Kind: HashMode, Watts: 3010, Mode: "default"})
 	if got := d.full(); got != at(3500) {
@@ -226,6 +244,11 @@ func TestNoProfileOfAnother(t *testing.T) {
 	d.SetPrior(in(lux, 1))
 	if got := d.full(); got != in(lux, 1) {
 		t.Errorf("full is %v, want the profile it ran", got)
+	}
+	d = device("d", plain, sleep)
+	d.SetPrior(at(3200))
+	if got := d.full(); got.Kind != HashMode || got.Watts != 0 {
+		t.Errorf("full is %v on a machine without targets", got)
 	}
 }
 
@@ -296,6 +319,23 @@ func TestRestartBudget(t *testing.T) {
 	d.readsAt(start+600*sec, sleep)
 	if orders := Fit(all, 4000, 0, start+600*sec); len(orders) != 1 {
 		t.Error("not woken when the budget was there again")
+	}
+}
+
+// A sleep that was lost and is no longer wanted is no reason to restart mining that was restarted lately.
+func TestRestartBudgetOfALostSleep(t *testing.T) {
+	restarts := with(lux, func(t *Traits) { t.Trim.Restarts, t.Wake.Restarts = true, true })
+	d := device("d", restarts, in(lux, 2))
+	d.Write(start, in(lux, 0))
+	d.readsAt(start+61*sec, in(lux, 0))
+	d.Write(start+62*sec, sleep)
+	d.Unanswered()
+	for _, after := range []time.Duration{80 * sec, 300 * sec, 599 * sec, 600 * sec} {
+		d.readsAt(start+after, in(lux, 0))
+		orders := told(Fit([]*Device{d}, 4000, 0, start+after))
+		if spent := after < restartEvery; spent == (len(orders) > 0) {
+			t.Errorf("%v after %v", orders, after)
+		}
 	}
 }
 

@@ -15,6 +15,16 @@ import (
 // config/rbac makes. The policies compare with it; it is written down nowhere else in Go.
 const Operator = "system:serviceaccount:counterweight-system:counterweight-operator"
 
+// The policies, each with a binding of its name: the first adds the gate, the second refuses pods without it,
+// and the others guard what is there.
+const (
+	PolicyGate        = "gate.power.counterweight.dev"
+	PolicyGatePresent = "gate-present.power.counterweight.dev"
+	PolicyGateKept    = "gate-kept.power.counterweight.dev"
+	PolicyEnrolment   = "enrolment.power.counterweight.dev"
+	PolicyPriority    = "priority.power.counterweight.dev"
+)
+
 // Gated reports whether a pod waits at the gate. The gate's presence is all that counts: a namespace may
 // have left, or the policies may be gone, while the pod still waits.
 func Gated(pod *corev1.Pod) bool {

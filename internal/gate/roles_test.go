@@ -35,8 +35,8 @@ func roles(t *testing.T, path string) map[string]*rbacv1.ClusterRole {
 
 // A wildcard grows with the API; gates are opened by the operator alone; Secrets are read by name.
 func TestRolesGiveNoMoreThanTheySay(t *testing.T) {
-	for _, file := range []string{"operator_role", "leader_election_role", "user_roles"} {
-		for name, role := range roles(t, "../../config/rbac/"+file+".yaml") {
+	for _, file := range []string{"rbac/operator_role", "rbac/leader_election_role", "rbac/authority_role", "rbac/user_roles", "mining/role"} {
+		for name, role := range roles(t, "../../config/"+file+".yaml") {
 			for _, rule := range role.Rules {
 				if slices.Contains(slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs), "*") {
 					t.Errorf("%s has a wildcard: %v", name, rule)
@@ -46,6 +46,25 @@ func TestRolesGiveNoMoreThanTheySay(t *testing.T) {
 				}
 				if slices.Contains(rule.Resources, "secrets") && (slices.Contains(rule.Verbs, "list") || slices.Contains(rule.Verbs, "watch")) {
 					t.Errorf("%s lists Secrets", name)
+				}
+			}
+		}
+	}
+}
+
+// In the whole cluster the operator touches no Secret and no ConfigMap, and ends no pod but by eviction.
+func TestTheOperatorsClusterRoleHoldsNoSecrets(t *testing.T) {
+	writes := []string{"create", "update", "patch", "delete"}
+	for _, rule := range roles(t, "../../config/rbac/operator_role.yaml")["counterweight-operator"].Rules {
+		for _, resource := range rule.Resources {
+			switch resource {
+			case "secrets", "configmaps":
+				t.Errorf("it may %v %s everywhere", rule.Verbs, resource)
+			case "pods", "statefulsets":
+				for _, verb := range rule.Verbs {
+					if slices.Contains(writes, verb) && (resource != "pods" || verb != "patch") {
+						t.Errorf("it may %s %s everywhere", verb, resource)
+					}
 				}
 			}
 		}

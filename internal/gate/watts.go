@@ -62,6 +62,15 @@ func (t *Table) WattsFor(spec *corev1.PodSpec) (watts int64, known bool) {
 	return watts, known
 }
 
+// Declared returns the watts of a pod whose claim says so many for each accelerator. Both are a tenant's to write, and
+// their product may be more than can be counted: it stops where the API's watts do.
+func (t *Table) Declared(spec *corev1.PodSpec, perAccelerator int64) (watts int64) {
+	for _, count := range t.Accelerators(spec) {
+		watts = capped(watts, product(count, perAccelerator))
+	}
+	return watts
+}
+
 // allLimits returns every place of a spec where devices can be asked for. Limits, not requests: the API
 // server refuses an extended resource whose request is not its limit. It refuses devices for a whole pod
 // as of 1.36; they are looked at so that a later one that takes them finds no hole.

@@ -28,9 +28,13 @@ type Issuer struct {
 	// of the devices that this was about.
 	carried, carriedRated Watts
 	capped                bool
-	// lets says that the run let devices go, and has yet to get a lease that is not shared with them. They are
-	// its own to keep under its lease, and a run that follows knows nothing of them (L1).
-	lets bool
+	// kept is what that run had leave to draw, or drew: it may have been counted at more for want of knowledge.
+	kept Watts
+	// lets says that the run may have let devices go, under this leader or the one before, and has yet to get a lease
+	// that is not shared with them. They are its own to keep under its lease, and a run that follows knows nothing of
+	// them (L1). settledAt is the first report of the newest assignment in force.
+	lets      bool
+	settledAt time.Duration
 
 	quarantine error     // why this run's reports do not count
 	sane       time.Time // since when it has talked sense in quarantine
@@ -57,7 +61,7 @@ func (i *Issuer) Assign(a Assignment, same func(a, b Assignment) bool) bool {
 		return false
 	}
 	i.capped = false // what it minds next was not counted before
-	i.lets = i.generation > 0
+	i.lets = true
 	i.generation++
 	return true
 }
@@ -99,7 +103,11 @@ func (i *Issuer) take(now time.Time, r Report) {
 	if !i.heard || r.AsOf > i.report.AsOf {
 		i.reportAt = now // what comes once more is no sign of life
 	}
+	before := i.Settled()
 	i.report, i.heard = r, true
+	if !before && i.Settled() {
+		i.settledAt = r.AsOf
+	}
 	i.forget(r.Seq)
 	// A run that has not looked at its machines yet bounds nothing.
 	if i.capped && r.Generation == i.generation && r.Bound <= i.most() {
@@ -120,14 +128,14 @@ func (i *Issuer) startRun(now time.Time, run Run) {
 // carry notes what the run that is no more was counted at. One that had yet to take up its newest assignment was
 // not counted at what the next will mind; what it was capped by itself stands.
 func (i *Issuer) carry() {
-	hold := i.Hold()
+	hold, kept := i.Hold(), max(i.report.Draw, i.leave())
 	if i.capped || !i.Settled() {
-		hold = max(hold, i.carried)
+		hold, kept = max(hold, i.carried), max(kept, i.kept)
 	}
 	if i.Settled() {
 		i.carriedRated = i.report.Rated
 	}
-	i.carried, i.capped = hold, (i.capped || i.Settled()) && !i.lets
+	i.carried, i.kept, i.capped = hold, kept, (i.capped || i.Settled()) && !i.lets
 	i.lets = false
 }
 
@@ -174,7 +182,7 @@ func (i *Issuer) Grant(now time.Time, t Terms) (Lease, bool) {
 	if t.Watts > i.carried {
 		i.capped = false // what it may draw from now on is more than was counted before
 	}
-	if !t.Shared && i.Settled() {
+	if !t.Shared && i.Settled() && t.AsOf >= i.settledAt {
 		i.lets = false
 	}
 	i.seq++
@@ -207,19 +215,25 @@ func (i *Issuer) Hold() Watts {
 	if i.quarantine != nil {
 		hold = max(hold, i.report.Rated)
 	}
-	hold = max(hold, i.report.LeaseWatts)
-	for _, s := range i.sent {
-		hold = max(hold, s.watts)
-	}
-	return hold
+	return max(hold, i.leave())
 }
 
-// Carried is what a fresh run may go on with: what the run before it was counted at, while that caps it.
+// leave is the highest lease that the run may act on.
+func (i *Issuer) leave() Watts {
+	most := i.report.LeaseWatts
+	for _, s := range i.sent {
+		most = max(most, s.watts)
+	}
+	return most
+}
+
+// Carried is what a fresh run may go on with: what the run before it had leave to draw, while what that was
+// counted at caps it.
 func (i *Issuer) Carried() Watts {
 	if !i.capped {
 		return 0
 	}
-	return i.carried
+	return min(i.carried, i.kept)
 }
 
 // Heard tells whether the agent's current run has reported under this leader, and when last.

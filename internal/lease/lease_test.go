@@ -342,6 +342,8 @@ func TestAFreshRunGoesOnWithWhatWasCounted(t *testing.T) {
 	if _, err := i.Report(now, report); err != nil || i.Carried() != 0 {
 		t.Fatalf("carries %d W from no run (%v)", i.Carried(), err)
 	}
+	i.Confirm(now.Add(time.Hour))
+	i.Grant(now, lease.Terms{Watts: 3100, TTL: time.Minute, AsOf: time.Minute})
 	if _, err := i.Report(now, lease.Report{Epoch: 7, Run: 2, AsOf: time.Second / 2}); err != nil || i.Carried() != 3100 {
 		t.Fatalf("carries %d W before the new run has looked at its machines, want 3100 W (%v)", i.Carried(), err)
 	}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -36,6 +37,7 @@ type CA struct {
 	key     *ecdsa.PrivateKey
 	certPEM []byte
 	keyPEM  []byte
+	trusted []byte
 }
 
 // Leaf is a certificate and its key, both as PEM.
@@ -84,8 +86,33 @@ func ParseCA(certPEM, keyPEM []byte) (*CA, error) {
 	if !pair.Leaf.IsCA {
 		return nil, errors.New("reading the authority: its certificate may not sign others")
 	}
-	return &CA{cert: pair.Leaf, key: key, certPEM: certPEM, keyPEM: keyPEM}, nil
+	return &CA{cert: pair.Leaf, key: key, certPEM: certPEM, keyPEM: keyPEM, trusted: certPEM}, nil
 }
+
+// Trusting is this authority while others are trusted beside it: the one that is to replace it, or the one that it
+// replaced, until no leaf of that is in use. bundle holds their certificates and may be empty; what is in it and is
+// no authority's certificate is refused, since it would be trusted to sign.
+func (c *CA) Trusting(bundle []byte) (*CA, error) {
+	out := *c
+	out.trusted = bytes.Clone(c.certPEM)
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		one := pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})
+		cert, err := parseCert(one)
+		if err != nil {
+			return nil, fmt.Errorf("reading the authorities trusted besides: %w", err)
+		}
+		if !cert.IsCA {
+			return nil, errors.New("reading the authorities trusted besides: one of the certificates may not sign others")
+		}
+		if !cert.Equal(c.cert) {
+			out.trusted = append(out.trusted, one...)
+		}
+	}
+	return &out, nil
+}
+
+// TrustedPEM is the certificates of every authority whose leaves are good now, this one's first.
+func (c *CA) TrustedPEM() []byte { return c.trusted }
 
 // CertPEM is the authority's certificate.
 func (c *CA) CertPEM() []byte { return c.certPEM }

@@ -105,6 +105,10 @@ func (s *server) receive(ctx context.Context, stream grpc.BidiStreamingServer[li
 		if err != nil {
 			return err
 		}
+		if m.GetOrder() == nil && len(m.ProtoReflect().GetUnknown()) > 0 {
+			s.log.V(1).Info("Left out an order of a kind that a newer operator knows", "operator", from)
+			continue
+		}
 		o, err := orderFromWire(m)
 		if err != nil {
 			s.log.Error(err, "Closing a stream that sent a malformed order", "operator", from)

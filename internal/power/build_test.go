@@ -129,3 +129,13 @@ func holds(w power.WorkloadPlan) []string {
 	}
 	return out
 }
+
+// opens is how many gates a workload's plan opens.
+func opens(w power.WorkloadPlan) (n int) {
+	for _, pod := range w.Pods {
+		if pod.Open {
+			n++
+		}
+	}
+	return n
+}

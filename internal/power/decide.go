@@ -1,7 +1,7 @@
 package power
 
 import (
-	"maps"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -15,7 +15,7 @@ func Decide(s Site) Plan {
 	d := l.dispatch()
 	p.THs, p.BoundTHs = d.ths, d.bound()
 	p.Leases = l.leases(d.targets)
-	p.Evictions = l.evict()
+	p.Evictions = l.evictions
 	p.Budgets = l.report()
 	p.Next = l.next()
 	return p
@@ -32,7 +32,7 @@ func (l *ledger) keep(w *Workload, p *WorkloadPlan) {
 		}
 		kept = append(kept, PodPlan{
 			UID: pod.UID, Name: pod.Name, Watts: pod.Watts, Budget: pod.Budget,
-			Open: pod.Phase == Reserved && w.Halted == "" && !l.barred(l.where(pod)),
+			Open: pod.Phase == Reserved && l.opens(w, pod),
 		})
 	}
 	p.Pods = append(kept, p.Pods...)
@@ -41,23 +41,13 @@ func (l *ledger) keep(w *Workload, p *WorkloadPlan) {
 		p.Reserved += p.Pods[i].Watts
 		p.Pods[i].Open = p.Pods[i].Open && whole
 	}
+	l.saysShut(w, p)
+	w.lacks(p)
 }
 
-// whole tells whether a gang runs or may start: a pod of it may have gone after it was reserved, and before any
-// gate was open.
-func (w *Workload) whole(p *WorkloadPlan) bool {
-	missing := w.MinPods
-	for i := range p.Pods {
-		if p.Pods[i].Open || p.Pods[i].New {
-			missing--
-		}
-	}
-	for i := range w.Pods {
-		if missing <= 0 || w.Pods[i].Phase == Admitted {
-			return true
-		}
-	}
-	return missing <= 0
+// opens tells whether a reserved pod's gate may open.
+func (l *ledger) opens(w *Workload, pod *Pod) bool {
+	return w.Halted == "" && !l.waits[pod] && !l.barred(l.where(pod))
 }
 
 // holds tells whether an ended pod's watts are still held.
@@ -71,33 +61,106 @@ const evictSlack = 10 * time.Second
 
 // evict names interruptible pods to evict where firm load alone is over the limit in force, or over one that comes
 // before they could have ended, lowest priority first and youngest first, until it would not be. What comes later is
-// left to those of lower rank that can still end in time.
-func (l *ledger) evict() []Eviction {
+// left to those of lower rank that can still end in time; so can who is let in now. What ended pods of a gang hold for
+// it (liveness c) has the gang's rank: it goes before a pod of the gang does, or one above it. So do pods whose gates
+// are still on: they draw nothing, and stay shut.
+func (l *ledger) evict(plans []WorkloadPlan) []Eviction {
 	notices := l.notices()
 	if len(notices) == 0 || !slices.ContainsFunc(l.shorts(notices[len(notices)-1]), func(w Watts) bool { return w > 0 }) {
 		return nil // the longest sees the lowest limits
 	}
-	var out []Eviction
-	shorts, spared := map[time.Duration][]Watts{}, make([]Watts, len(l.b))
+	e := evictions{ledger: l, short: map[time.Duration][]Watts{}, spared: make([]Watts, len(l.b)), shut: make([]Watts, len(l.b)), gaps: l.gaps()}
 	for _, i := range slices.Backward(ranked(l.s)) {
 		w := &l.s.Workloads[i]
-		if !w.Interruptible {
-			continue
-		}
+		e.pass(w, &plans[i])
 		for _, pod := range slices.Backward(sorted(evictable(w))) {
-			notice, at := pod.Grace+evictSlack, l.where(pod)
-			if shorts[notice] == nil {
-				shorts[notice] = l.shorts(notice)
-			}
-			short := shorts[notice]
-			if n := slices.IndexFunc(at, func(b int) bool { return short[b] > spared[b] }); n >= 0 {
-				b := at[n]
-				out = append(out, Eviction{Workload: w.Key, Pod: pod.Name, UID: pod.UID, Budget: l.b[b].Name, Short: short[b] - spared[b]})
-			}
-			add(spared, at, pod.Watts)
+			e.judge(w, pod)
+			add(e.spared, l.where(pod), pod.Watts)
 		}
 	}
-	return out
+	return e.out
+}
+
+// evictions are those of one plan, gone about from the lowest rank to the highest.
+type evictions struct {
+	*ledger
+	out []Eviction
+	// short is what each budget is short of, by notice; spared what there is of lower rank to make up for it, and shut
+	// what of that only as long as gates stay on, those of gated.
+	short        map[time.Duration][]Watts
+	spared, shut []Watts
+	gated        []gatedPod
+	gaps         map[*Workload][]*yield
+}
+
+// saysShut says of pods that have their watts why their gates stay on.
+func (l *ledger) saysShut(w *Workload, p *WorkloadPlan) {
+	n, held := 0, Watts(0)
+	for i := range w.Pods {
+		if l.waits[&w.Pods[i]] {
+			n, held = n+1, held+w.Pods[i].Watts
+		}
+	}
+	if n > 0 {
+		p.Message += fmt.Sprintf("; the gates of %d, with %v, stay shut: the limit falls before pods of higher priority could be evicted for them", n, held)
+	}
+}
+
+// gatedPod is a reserved one.
+type gatedPod struct {
+	*Pod
+	w *Workload
+}
+
+// within is what each budget is short of within a time.
+func (e *evictions) within(notice time.Duration) []Watts {
+	if e.short[notice] == nil {
+		e.short[notice] = e.shorts(notice)
+	}
+	return e.short[notice]
+}
+
+// pass enters what of a workload goes before any of its pods that draw.
+func (e *evictions) pass(w *Workload, p *WorkloadPlan) {
+	for _, y := range e.gaps[w] {
+		add(e.spared, y.at, y.pod.Watts)
+	}
+	for n := range p.Pods {
+		add(e.spared, e.reach[e.index[p.Pods[n].Budget]], p.Pods[n].Watts)
+	}
+	for n := range w.Pods {
+		if pod := &w.Pods[n]; pod.Phase == Reserved {
+			add(e.spared, e.where(pod), pod.Watts)
+			add(e.shut, e.where(pod), pod.Watts)
+			e.gated = append(e.gated, gatedPod{pod, w})
+		}
+	}
+}
+
+// judge evicts a pod, or spares it for what is passed.
+func (e *evictions) judge(w *Workload, pod *Pod) {
+	short, at := e.within(pod.Grace+evictSlack), e.where(pod)
+	if n := slices.IndexFunc(at, func(b int) bool { return short[b] > e.spared[b] }); n >= 0 {
+		b := at[n]
+		e.out = append(e.out, Eviction{Workload: w.Key, Pod: pod.Name, UID: pod.UID, Budget: e.b[b].Name, Short: short[b] - e.spared[b]})
+		return
+	}
+	for _, b := range at {
+		if short[b] > e.spared[b]-e.shut[b] {
+			e.keepShut(b)
+		}
+	}
+}
+
+// keepShut keeps the gates on at a budget that one above them is spared for. One that may be evicted itself, and later
+// than now, need not wait.
+func (e *evictions) keepShut(b int) {
+	for _, g := range e.gated {
+		late := g.w.Interruptible && e.within(g.Grace + evictSlack)[b] == 0
+		if !late && slices.Contains(e.where(g.Pod), b) {
+			e.waits[g.Pod] = true
+		}
+	}
 }
 
 // shorts is what each budget that may evict is short of within a time.
@@ -112,15 +175,30 @@ func (l *ledger) shorts(within time.Duration) []Watts {
 	return short
 }
 
+// gaps are what each gang's ended pods hold for it still.
+func (l *ledger) gaps() map[*Workload][]*yield {
+	gaps := map[*Workload][]*yield{}
+	for _, y := range l.yields {
+		if y.firm() && y.held {
+			gaps[y.workload] = append(gaps[y.workload], y)
+		}
+	}
+	return gaps
+}
+
 // evictable are the pods of a workload that may be told to end.
 func evictable(w *Workload) []*Pod {
 	pods := make([]*Pod, 0, len(w.Pods))
 	for i := range w.Pods {
-		if w.Pods[i].Phase == Admitted && !w.Pods[i].Gone {
+		if w.evictable(i) {
 			pods = append(pods, &w.Pods[i])
 		}
 	}
 	return pods
+}
+
+func (w *Workload) evictable(i int) bool {
+	return w.Interruptible && w.Pods[i].Phase == Admitted && !w.Pods[i].Gone
 }
 
 // leastRun is how long what may be evicted runs at least, by all that is known when it is let in.
@@ -145,23 +223,34 @@ func noticesOf(s *Site) map[*Workload]time.Duration {
 	return all
 }
 
-// notices are those that there are.
-func (l *ledger) notices() []time.Duration {
-	return slices.Compact(slices.Sorted(maps.Values(l.notice)))
+// notices are those of all pods that may be evicted, each by itself, shortest first.
+func (l *ledger) notices() (all []time.Duration) {
+	for i := range l.s.Workloads {
+		w := &l.s.Workloads[i]
+		for n := range w.Pods {
+			notice := w.Pods[n].Grace + evictSlack
+			if w.evictable(n) && (len(all) == 0 || all[len(all)-1] != notice) {
+				all = append(all, notice)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
-// before is so many times before one.
-func before(at time.Time, by []time.Duration) (times []time.Time) {
-	for _, d := range by {
-		times = append(times, at.Add(-d))
+// due is when the next of the notices before a fall begins; zero where all have.
+func (l *ledger) due(fall time.Time, notices []time.Duration) time.Time {
+	n, _ := slices.BinarySearch(notices, fall.Sub(l.s.Now))
+	if n == 0 {
+		return time.Time{}
 	}
-	return times
+	return fall.Add(-notices[n-1])
 }
 
 // short is how much firm load and mining at its floor are over a limit. Agents that are only silent are
-// left out: what they may draw is no reason to evict anybody.
+// left out, and so is what a release delay keeps: neither is a reason to evict anybody.
 func (l *ledger) short(i int, limit Watts) Watts {
-	return max(0, l.base[i]+l.res[i]+l.stays[i]-l.silent[i]-limit)
+	return max(0, l.base[i]+l.res[i]-l.delayed[i]+l.stays[i]-l.silent[i]-limit)
 }
 
 // report is every budget's ledger after the plan.
@@ -206,8 +295,7 @@ func (l *ledger) next() (first time.Time) {
 	for i := range l.b {
 		for c := range l.b[i].Cuts {
 			cut := &l.b[i].Cuts[c]
-			at(before(cut.Start, notices)...)
-			at(cut.Start.Add(-horizon), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
+			at(l.due(cut.Start, notices), cut.Start.Add(-horizon), cut.Start.Add(-l.settle[i]-shedSlack-leadIn), cut.Start, cut.End)
 		}
 		at(l.quietFrom(i))
 	}

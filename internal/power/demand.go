@@ -19,20 +19,40 @@ func ranked(s *Site) []int {
 	return order
 }
 
+// turn is one workload's when demand is considered: what it has, and what of it waits.
+type turn struct {
+	w     *Workload
+	p     *WorkloadPlan
+	gated []guest // those that wait, in their order
+	standing
+	// over says that nothing more can be done for it; early is what mining sheds for it already, before its rank's turn.
+	over  bool
+	early []part
+}
+
 // considerAll goes through the workloads in their order and answers one plan each, in the site's order.
 // After each priority its standby watts are kept from those below it.
 func (l *ledger) considerAll() []WorkloadPlan {
 	plans := make([]WorkloadPlan, len(l.s.Workloads))
+	turns := make([]turn, len(plans))
 	order := ranked(l.s)
+	for _, i := range order {
+		turns[i] = l.turn(&l.s.Workloads[i], &plans[i])
+	}
+	l.gangsFirst(turns, order)
 	for len(order) > 0 {
 		class := l.class(order)
 		order = order[len(class):]
 		for _, i := range class {
-			plans[i] = l.consider(&l.s.Workloads[i])
+			l.consider(&turns[i])
+			for _, p := range turns[i].early {
+				add(l.counted, l.reach[p.budget], -p.watts)
+			}
 		}
 		l.keepStandby(class)
 	}
 	l.keepHeadroom()
+	l.evictions = l.evict(plans)
 	for i := range plans {
 		l.keep(&l.s.Workloads[i], &plans[i])
 	}
@@ -49,11 +69,11 @@ func (l *ledger) class(order []int) []int {
 	return order[:n]
 }
 
-// consider decides about the gated pods of one workload.
-func (l *ledger) consider(w *Workload) WorkloadPlan {
-	p := WorkloadPlan{Key: w.Key, Budget: w.Budget}
+// turn counts the pods of one workload.
+func (l *ledger) turn(w *Workload, p *WorkloadPlan) turn {
+	t := turn{w: w, p: p}
+	p.Key, p.Budget = w.Key, w.Budget
 	var gated []*Pod
-	active := 0
 	for i := range w.Pods {
 		pod := &w.Pods[i]
 		switch pod.Phase {
@@ -61,94 +81,96 @@ func (l *ledger) consider(w *Workload) WorkloadPlan {
 			gated = append(gated, pod)
 			p.Requested += pod.Watts
 		case Reserved, Admitted:
-			active++
+			t.count(pod)
 			p.Requested += pod.Watts
-			p.Budget = l.join(p.Budget, pod.Budget, active == 1)
+			p.Budget = l.join(p.Budget, pod.Budget, t.active == 1)
 		}
 	}
-	if len(gated) == 0 {
-		p.Reason, p.Message = AllReserved, fmt.Sprintf("%d pods have their watts", active)
-		if active == 0 {
-			p.Reason, p.Message = NoPods, "no pod waits for power or draws it"
-		}
-		return p
-	}
-	l.admit(w, &p, sorted(gated), active)
-	return p
-}
-
-// admit reserves what it can for the gated pods, group by group, and says why the first group that gets
-// nothing waits.
-func (l *ledger) admit(w *Workload, p *WorkloadPlan, gated []*Pod, active int) {
 	p.Waiting = len(gated)
-	if w.Halted != "" {
-		p.Reason, p.Message = Stalled, w.Halted
-		return
-	}
-	first := firstGroup(w, active)
-	if len(gated) < first {
-		p.Reason = WaitingForPods
-		p.Message = fmt.Sprintf("%d of the gang's minPods %d exist; the gang starts whole", len(gated), first)
-		return
-	}
-	l.admitGroups(w, p, gated, first, active)
-	if p.Reason == "" {
-		p.Reason, p.Message = AllReserved, fmt.Sprintf("%d pods have their watts", active+len(p.Pods))
-	}
+	t.gated = l.guests(sorted(gated))
+	return t
 }
 
-// firstGroup is how many pods must start at once. A gang that runs is refilled pod by pod with the gang's
-// rank (liveness c); only its start is all or nothing.
-func firstGroup(w *Workload, active int) int {
-	if active > 0 {
-		return 1
+// consider decides about the gated pods of one workload, and says why the first group that gets nothing waits.
+func (l *ledger) consider(t *turn) {
+	p := t.p
+	switch missing := t.missing(); {
+	case t.over:
+	case len(t.gated) > 0 && t.w.Halted != "":
+		p.Reason, p.Message = Stalled, t.w.Halted
+	case len(t.gated) < missing && len(t.gated)+t.reserved > 0:
+		p.Reason, p.Message = WaitingForPods, fmt.Sprintf("%d of the gang's minPods %d exist; the gang starts whole", t.here+len(t.gated), t.w.MinPods)
+	case len(t.gated) > 0:
+		l.admitGroups(t, max(1, missing))
 	}
-	return max(1, w.MinPods)
+	switch {
+	case p.Reason != "":
+	case t.active+len(p.Pods) > 0:
+		p.Reason, p.Message = AllReserved, fmt.Sprintf("%d pods have their watts", t.active+len(p.Pods))
+	default:
+		p.Reason, p.Message = NoPods, "no pod waits for power or draws it"
+	}
+	t.holdBack()
 }
 
 // admitGroups goes through the pods in their order, the first so many together and the others one by one.
 // Nothing of a gang starts before the gang does. A pod that can't be helped holds up its like and no
 // other: it may be the very fault that the next one mends.
-func (l *ledger) admitGroups(w *Workload, p *WorkloadPlan, gated []*Pod, first, active int) {
-	type need struct {
-		kind  *kind
-		watts Watts
-	}
+func (l *ledger) admitGroups(t *turn, first int) {
 	var stuck []need
-	for guests := l.guests(gated); len(guests) > 0; {
+	for guests := t.gated; len(guests) > 0; {
 		g := newGroup(guests[:first])
 		guests = guests[first:]
-		like := need{g.pods[0].kind, g.watts}
-		if slices.Contains(stuck, like) {
+		if slices.Contains(stuck, g.need()) {
 			continue
 		}
-		a := l.seek(w, g)
-		if a.verdict < ready && p.Reason == "" {
-			p.Reason, p.Message = l.why(w, g, a)
-		}
-		l.settleOn(a)
-		switch {
-		case a.verdict == ready:
-			for _, part := range a.parts {
-				l.reserve(p, part, active == 0 && len(p.Pods) == 0)
-			}
-			p.Waiting -= len(g.pods)
+		switch v := l.try(t, g); {
+		case v == ready:
 			first = 1
 		case first > 1:
 			return
-		case a.verdict < feasible:
-			stuck = append(stuck, like)
+		case v < feasible:
+			stuck = append(stuck, g.need())
+		}
+	}
+}
+
+// need is what the like of a group's first pod can't have either where that can't.
+type need struct {
+	kind  *kind
+	watts Watts
+}
+
+func (g group) need() need { return need{g.pods[0].kind, g.watts} }
+
+// try seeks watts for one group, and reserves them where they are there now.
+func (l *ledger) try(t *turn, g group) verdict {
+	a := l.seek(t.w, g)
+	l.grant(t, g, a)
+	return a.verdict
+}
+
+// grant gives a group what was found for it, and says why that is not all.
+func (l *ledger) grant(t *turn, g group, a answer) {
+	if a.verdict < ready && t.p.Reason == "" {
+		t.p.Reason, t.p.Message = l.why(t.w, g, a)
+	}
+	l.settleOn(a)
+	if a.verdict == ready {
+		for _, part := range a.parts {
+			l.reserve(t, part)
 		}
 	}
 }
 
 // reserve enters the group's watts (L6: the reservation names the pods) before any gate opens.
-func (l *ledger) reserve(p *WorkloadPlan, g part, firstOfAll bool) {
-	name := l.b[g.budget].Name
+func (l *ledger) reserve(t *turn, g part) {
+	p, name := t.p, l.b[g.budget].Name
 	at := l.reach[g.budget]
 	add(l.res, at, g.watts)
 	l.take(g.budget, g.watts)
-	p.Budget = l.join(p.Budget, name, firstOfAll)
+	p.Budget = l.join(p.Budget, name, t.active+len(p.Pods) == 0)
+	p.Waiting -= len(g.pods)
 	for _, pod := range g.pods {
 		l.note(pod.Pod, at)
 		p.Pods = append(p.Pods, PodPlan{UID: pod.UID, Name: pod.Name, Watts: pod.Watts, Budget: name, Open: true, New: true})

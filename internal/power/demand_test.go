@@ -108,6 +108,14 @@ func TestLaterTakesNothingOfEarlier(t *testing.T) {
 			}, first: 60, last: 60,
 			want: outcome{map[string]int{"later": 1}, power.NoRoom, power.AllReserved, 0},
 		},
+		"another hall of a feeder that mines": {
+			// Nobody sheds for the earlier one, so what is free on the site is nobody's yet; there is enough for both.
+			site: twoHalls(300, 100, 100), edit: func(s *power.Site) {
+				place(work(s, "old", power.Admitted, 1, 50), "hall-1")
+				mine(s, "site", 150, 150)
+			}, first: 60, last: 60,
+			want: outcome{map[string]int{"later": 1}, power.NoRoom, power.AllReserved, 0},
+		},
 		"another hall of one feeder": {
 			// The halls share the site, and there the earlier one's need is kept.
 			site: twoHalls(110, 100, 100), edit: func(s *power.Site) {

@@ -49,8 +49,14 @@ func TestEvictions(t *testing.T) {
 		"not for what is not found": {limit: 700, edit: func(s *power.Site) { s.Pools = []power.Pool{{Key: "p", Budget: "site", Rated: 300}} }},
 		"not one that has ended": {limit: 550, edit: func(s *power.Site) {
 			s.Workloads[2].Pods[0].Phase, s.Workloads[2].Pods[0].Until = power.Releasing, in(time.Hour)
-		}, want: []string{"mid-1", "mid-0"}},
-		"the younger of equal ranks": {limit: 650, edit: func(s *power.Site) { s.Workloads[1].Priority, s.Workloads[1].Created = 1, now }, want: []string{"mid-1"}},
+		}, want: []string{"mid-1"}},
+		"nobody for what a release delay keeps": {limit: 600, edit: func(s *power.Site) {
+			s.Workloads[2].Pods[0].Phase, s.Workloads[2].Pods[0].Until = power.Releasing, in(time.Hour)
+		}},
+		"nobody for what a gang of lower rank holds": {limit: 700, edit: func(s *power.Site) { lose(&s.Workloads[2]) }},
+		"nobody above a gang that goes for it":       {limit: 650, edit: func(s *power.Site) { lose(&s.Workloads[2]) }, want: []string{"low-0"}},
+		"for what a gang of higher rank holds":       {limit: 700, edit: func(s *power.Site) { lose(&s.Workloads[1]) }, want: []string{"low-0"}},
+		"the younger of equal ranks":                 {limit: 650, edit: func(s *power.Site) { s.Workloads[1].Priority, s.Workloads[1].Created = 1, now }, want: []string{"mid-1"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +80,31 @@ func TestEvictions(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// lose makes a workload a gang of one pod more, which has ended.
+func lose(w *power.Workload) {
+	addPods(w, power.Releasing, 1, 100)
+	place(w, "site")
+	w.MinPods = len(w.Pods)
+}
+
+// TestEvictionsAreDue: each pod that may be evicted has its own time, whatever others of its workload need.
+func TestEvictionsAreDue(t *testing.T) {
+	s := oneBudget(200)
+	s.Budgets[0].Evict = true
+	s.Budgets[0].Cuts = []power.Cut{{Start: in(3 * time.Hour), End: in(4 * time.Hour), Limit: 150}}
+	w := work(&s, "w", power.Admitted, 2, 100)
+	w.Interruptible, w.Pods[0].Grace, w.Pods[1].Grace = true, 20*time.Hour, 30*time.Second
+	place(w, "site")
+	p := power.Decide(s)
+	if want := in(3*time.Hour - 40*time.Second); len(p.Evictions) > 0 || !p.Next.Equal(want) {
+		t.Errorf("evicts %v, and decides again at %v, want nobody before %v", p.Evictions, p.Next, want)
+	}
+	s.Now = p.Next
+	if p := power.Decide(s); len(p.Evictions) != 1 || p.Evictions[0].Pod != "w-1" {
+		t.Errorf("evicts %v when it is due, want w-1", p.Evictions)
 	}
 }
 

@@ -89,6 +89,10 @@ func TestGangKeepsItsWatts(t *testing.T) {
 			running: 3, ended: 1, until: over, refill: true,
 			want: map[string][]string{"train": {"train-0", "train-1", "train-2", "train-4"}},
 		},
+		"for the refill, at once": {
+			running: 3, ended: 1, until: soon, refill: true,
+			want: map[string][]string{"train": {"train-0", "train-1", "train-2", "train-4"}},
+		},
 		"no more than minPods": {
 			running: 3, ended: 2, until: over,
 			want: map[string][]string{"train": {"train-0", "train-1", "train-2", "train-3"}, "other": {"other-0"}},
@@ -116,9 +120,8 @@ func TestGangKeepsItsWatts(t *testing.T) {
 			place(train, "site")
 			if tt.refill {
 				addPods(train, power.Gated, 1, 100)
-			} else {
-				work(&s, "other", power.Gated, 1, 100).Priority = 10
 			}
+			work(&s, "other", power.Gated, 1, 100).Priority = 10
 			got := map[string][]string{}
 			for _, w := range power.Decide(s).Workloads {
 				if len(w.Pods) > 0 {
@@ -138,12 +141,15 @@ func TestGangStartsWholeAfterOneWent(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limit power.Watts
 		runs  power.Phase
-		want  int // gates that open
+		gone  bool // that pod vanished, and nobody saw it end
+		want  int  // gates that open
 	}{
-		"no room for another":       {200, power.Reserved, 0},
-		"room for another":          {300, power.Reserved, 3},
-		"no room, but it runs":      {200, power.Admitted, 1},
-		"room for another, it runs": {300, power.Admitted, 2},
+		"no room for another":           {200, power.Reserved, false, 0},
+		"room for another":              {300, power.Reserved, false, 3},
+		"no room, but it runs":          {200, power.Admitted, false, 1},
+		"room for another, it runs":     {300, power.Admitted, false, 2},
+		"no room, it may have run":      {200, power.Admitted, true, 0},
+		"room for one, it may have run": {300, power.Admitted, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := oneBudget(tt.limit)
@@ -152,15 +158,40 @@ func TestGangStartsWholeAfterOneWent(t *testing.T) {
 			addPods(w, tt.runs, 1, 100)
 			addPods(w, power.Gated, 1, 100)
 			place(w, "site")
-			w.Pods[2].Budget, w.Pods[2].Node = "", ""
-			opens := 0
-			for _, pod := range workload(t, power.Decide(s), "train").Pods {
-				if pod.Open {
-					opens++
-				}
+			w.Pods[1].Gone = tt.gone
+			if got := opens(workload(t, power.Decide(s), "train")); got != tt.want {
+				t.Errorf("%d gates open, want %d", got, tt.want)
 			}
-			if opens != tt.want {
-				t.Errorf("%d gates open, want %d", opens, tt.want)
+		})
+	}
+}
+
+// TestAGangThatLostPodsSaysWhatItHolds: nobody waits in their stead, and the watts are nobody else's.
+// Rules: liveness c and i.
+func TestAGangThatLostPodsSaysWhatItHolds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		left int
+		gone bool
+		want string
+	}{
+		"while it runs":     {2, false, "2 of the gang's minPods 3 are there; it goes on, and 300 W are held for it while any of it runs"},
+		"to a lost node":    {2, true, "2 of the gang's minPods 3 are there; it goes on, and 300 W are held for it while any of it runs"},
+		"none, it is whole": {3, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := oneBudget(1000)
+			w := work(&s, "train", power.Admitted, tt.left, 100)
+			w.MinPods = 3
+			if tt.gone {
+				addPods(w, power.Admitted, 1, 100)
+				w.Pods[2].Gone = true
+			} else {
+				addPods(w, power.Releasing, 1, 100)
+			}
+			place(w, "site")
+			p := workload(t, power.Decide(s), "train")
+			if tt.want == "" && p.Reason != power.AllReserved || tt.want != "" && (p.Reason != power.GangIncomplete || p.Message != tt.want) {
+				t.Errorf("%s: %s", p.Reason, p.Message)
 			}
 		})
 	}

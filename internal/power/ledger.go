@@ -34,6 +34,8 @@ type ledger struct {
 	// stays is mining that no shed can take: floors, and the holds of observed pools and of agents that are
 	// not heard, which silent is alone. fixed is what pods can't take: stays, and floorWatts.
 	stays, silent, fixed []Watts
+	// delayed is what of res is kept for nobody in particular, until the release delay of ended pods is over.
+	delayed []Watts
 	// demand is what feasible waiting pods need: mining makes room for it.
 	demand []Watts
 	// kept is kept free for the next pods: standby and headroom. yielding is demand that no standby has
@@ -53,9 +55,11 @@ type ledger struct {
 	falls []time.Time
 
 	agents  []agent
-	members [][]int          // agents of each pool
-	tops    map[int][]Watts  // what above has found
-	gains   map[rank][]Watts // what gain has found
+	members [][]int         // agents of each pool
+	tops    map[int][]Watts // what above has found
+	gains   map[rank]gain   // what gain has found
+	// evictables is what evictableBelow has found.
+	evictables map[int]map[time.Duration][]Watts
 	// said is what each budget alone said to what hear was asked last, heard the worst of what each draws from,
 	// and moved the budgets that may say something else by now.
 	asked       question
@@ -67,6 +71,9 @@ type ledger struct {
 	// ended are the ended pods whose watts may be let go, yields the order in which they are.
 	ended  map[*Pod]*yield
 	yields []*yield
+	// evictions are the plan's, waits the reserved pods whose gates stay on in place of more of them.
+	evictions []Eviction
+	waits     map[*Pod]bool
 }
 
 // agent is one of the site's, with the budgets that feed it and its pool; -1 where that is unknown.
@@ -84,11 +91,12 @@ func newLedger(s *Site) *ledger {
 		tree: newTree(s.Budgets), s: s,
 		settle: make([]time.Duration, n), lowBy: make([]int, n),
 		newest: make([]time.Time, n), falls: make([]time.Time, n), agents: make([]agent, len(s.Agents)), members: make([][]int, len(s.Pools)),
-		tops: map[int][]Watts{}, gains: map[rank][]Watts{}, said: make([]verdict, n), heard: make([]verdict, n), ended: map[*Pod]*yield{},
+		tops: map[int][]Watts{}, gains: map[rank]gain{}, evictables: map[int]map[time.Duration][]Watts{}, said: make([]verdict, n),
+		heard: make([]verdict, n), ended: map[*Pod]*yield{}, waits: map[*Pod]bool{},
 	}
 	parts := []*[]Watts{
 		&l.planned, &l.low, &l.base, &l.unfound, &l.unfoundNow, &l.held, &l.leased, &l.res,
-		&l.stays, &l.silent, &l.fixed, &l.demand, &l.kept, &l.yielding, &l.counted, &l.alone, &l.free, &l.room,
+		&l.stays, &l.silent, &l.fixed, &l.delayed, &l.demand, &l.kept, &l.yielding, &l.counted, &l.alone, &l.free, &l.room,
 	}
 	sums := make([]Watts, len(parts)*n)
 	for _, part := range parts {

@@ -211,3 +211,25 @@ func TestUnknownBudgetChargesTheRoots(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestABudgetBetweenCounts: one that chooses no nodes itself, below one that does and above another: what is pinned to
+// the upper may run on the lower one's nodes, and is drawn through it.
+// Rules: L1.
+func TestABudgetBetweenCounts(t *testing.T) {
+	for limit, want := range map[power.Watts]power.Watts{499: 0, 500: 500} {
+		s := oneBudget(1000)
+		s.Budgets = append(s.Budgets,
+			power.Budget{Name: "between", Parent: "site", Limit: limit, LeaseTTL: 2 * time.Minute},
+			power.Budget{Name: "hall", Parent: "between", Limit: 1000, LeaseTTL: 2 * time.Minute, Feeds: true, Pin: map[string]string{"hall": "hall"}})
+		gpus := map[string]int64{"gpu": 1}
+		s.Nodes = []power.Node{{Name: "n0", Budget: "site", Free: gpus, Open: true}, {Name: "n1", Budget: "hall", Free: gpus, Open: true}}
+		work(&s, "llm", power.Gated, 1, 500).Pods[0].Ask = gpus
+		p := power.Decide(s)
+		if got := budget(t, p, "between").Reserved; got != want {
+			t.Errorf("limit %v: %v reserved on it, want %v: %+v", limit, got, want, workload(t, p, "llm"))
+		}
+		if got := len(workload(t, p, "llm").Pods); got != int(want/500) {
+			t.Errorf("limit %v: %d let in", limit, got)
+		}
+	}
+}

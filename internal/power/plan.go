@@ -89,6 +89,8 @@ const (
 	SelectorClash Reason = "SelectorClash"
 	// WaitingForPods: fewer pods exist than minPods.
 	WaitingForPods Reason = "WaitingForPods"
+	// GangIncomplete: a gang that has its watts lost pods, and holds on to what it has.
+	GangIncomplete Reason = "GangIncomplete"
 	// Outranked: an earlier or higher workload waits for these watts.
 	Outranked Reason = "Outranked"
 	// MiningFirst: the pools here are set above this workload.

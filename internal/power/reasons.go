@@ -65,12 +65,22 @@ func (l *ledger) noRoom(w *Workload, g group, parts []part) (Reason, string) {
 			"%s needs %v on %s; mining pools there have a higher priority than %d and keep up to %v",
 			g, need, b, w.Priority, about(above[tight], limit))
 	case by >= 0 && least+limit-low >= need:
-		cut := l.b[tight].Cuts[by]
+		cut := &l.b[tight].Cuts[by]
 		return CurtailmentAhead, fmt.Sprintf(
 			"%s needs %v on %s, and in curtailment %s (limit %v less margin) only %v would be left for it",
-			g, need, b, cut.Name, low, about(least, limit))
+			g, need, b, cut.Name, l.during(tight, cut), about(least, limit))
 	}
 	return l.full(g, tight, least, need)
+}
+
+// during is the limit of budget i when a cut begins, or now that it has.
+func (l *ledger) during(i int, cut *Cut) Watts {
+	when := cut.Start
+	if when.Before(l.s.Now) {
+		when = l.s.Now
+	}
+	limit, _ := l.at(i, when)
+	return limit
 }
 
 // full says what takes the room on budget i, of which the least is left: watts that nobody can vouch for,
@@ -111,10 +121,10 @@ func (l *ledger) needs(parts []part) (order []int, need map[int]Watts) {
 
 // tightest is the budget that is shortest of room for the parts of a group, how much it leaves, and what
 // they need of it.
-func (l *ledger) tightest(gain []Watts, parts []part) (tight int, least, need Watts) {
+func (l *ledger) tightest(gain gain, parts []part) (tight int, least, need Watts) {
 	order, needs := l.needs(parts)
 	for n, i := range order {
-		room := l.room[i] + gain[i]
+		room := l.room[i] + gain.room[i]
 		if n == 0 || room-needs[i] < least-need {
 			tight, least, need = i, room, needs[i]
 		}

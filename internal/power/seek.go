@@ -1,9 +1,6 @@
 package power
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // verdict on one group of pods at one budget, worst first.
 type verdict int
@@ -126,13 +123,22 @@ func (l *ledger) settleOn(a answer) {
 		if a.verdict >= feasible {
 			l.rooms.place(p.budget, p.pods)
 		}
-		if a.verdict == feasible {
+		switch a.verdict {
+		case feasible:
 			add(l.demand, l.reach[p.budget], p.watts)
-		}
-		if a.verdict == feasible || a.verdict == blocked {
 			l.take(p.budget, p.watts)
+		case blocked:
+			l.await(p.budget, p.watts)
 		}
 	}
+}
+
+// await keeps a place in the queue for watts that other AI pods have: nobody sheds for it yet, so watts that are
+// measured free go on to whom they serve now.
+func (l *ledger) await(budget int, w Watts) {
+	at := l.reach[budget]
+	add(l.room, at, -w)
+	l.moved = append(l.moved, at...)
 }
 
 // take keeps watts from every later workload at every budget the pods may draw from.
@@ -147,14 +153,14 @@ func (l *ledger) shift(at []int, w Watts) {
 
 // judge says what a need of so many watts can have at one budget, seen at every budget it would draw from.
 // Of what a gang has placed already, own, nobody else is in the way.
-func (l *ledger) judge(gain []Watts, need Watts, c int, own []Watts) verdict {
+func (l *ledger) judge(gain gain, need Watts, c int, own []Watts) verdict {
 	v := ready
 	for _, i := range l.reach[c] {
 		mine := Watts(0)
 		if own != nil {
 			mine = own[i]
 		}
-		v = min(v, l.says(i, need, gain[i], mine))
+		v = min(v, l.says(i, need, gain, mine))
 	}
 	return v
 }
@@ -168,7 +174,7 @@ func (l *ledger) hear(w *Workload, need Watts) {
 		l.asked, l.moved = q, append(l.moved[:0], l.all...)
 	}
 	for _, i := range l.moved {
-		v := l.says(i, need, gain[i], 0)
+		v := l.says(i, need, gain, 0)
 		changed = changed || v != l.said[i]
 		l.said[i] = v
 	}
@@ -186,87 +192,18 @@ func (l *ledger) hear(w *Workload, need Watts) {
 
 // says is what one budget alone says to a need. Watts that nobody has heard of yet, or not lately, put it
 // off; they do not strike it out of the queue.
-func (l *ledger) says(i int, need, gain, own Watts) verdict {
+func (l *ledger) says(i int, need Watts, gain gain, own Watts) verdict {
 	switch {
 	case need == 0:
 		return ready
-	case need > l.alone[i]-own+gain:
+	case need > l.alone[i]-own+gain.alone[i]:
 		return never
-	case need > l.room[i]+gain:
+	case need > l.room[i]+gain.room[i]:
 		return blocked
 	case need > l.free[i]:
 		return feasible
 	}
 	return ready
-}
-
-// rank is what workloads share that may count on the same.
-type rank struct {
-	priority      int
-	interruptible bool
-	notice        time.Duration
-}
-
-func (l *ledger) rankOf(w *Workload) rank { return rank{w.Priority, w.Interruptible, l.notice[w]} }
-
-// question is a need of workloads of one rank.
-type question struct {
-	rank rank
-	need Watts
-}
-
-// ahead is the least that budget i leaves a workload while it runs, and the cut that sets it: what may be
-// evicted need not fit curtailments far ahead.
-func (l *ledger) ahead(w *Workload, i int) (least Watts, by int) {
-	if w.Interruptible && l.b[i].Evict {
-		return l.least(i, l.s.Now, l.s.Now.Add(max(l.settle[i]+shedSlack+leadIn, l.notice[w]+leastRun)))
-	}
-	return l.low[i], l.lowBy[i]
-}
-
-// gain is what a workload may count on at each budget beyond the room: what coming curtailments take from
-// work that is not evicted for them, less what mining set above it may draw.
-func (l *ledger) gain(w *Workload) []Watts {
-	if gain, known := l.gains[l.rankOf(w)]; known {
-		return gain
-	}
-	gain, above := make([]Watts, len(l.b)), l.above(w.Priority)
-	for i := range gain {
-		least, _ := l.ahead(w, i)
-		gain[i] = least - l.low[i]
-		if above != nil {
-			gain[i] -= above[i]
-		}
-	}
-	l.gains[l.rankOf(w)] = gain
-	return gain
-}
-
-// above is what pools set above a priority may draw beyond what is fixed anyway; nil where none is.
-func (l *ledger) above(priority int) []Watts {
-	sums, known := l.tops[priority]
-	if known {
-		return sums
-	}
-	defer func() { l.tops[priority] = sums }()
-	for i := range l.s.Pools {
-		p := &l.s.Pools[i]
-		if p.Priority <= priority || p.Observe || p.Leaving {
-			continue
-		}
-		if sums == nil {
-			sums = make([]Watts, len(l.b))
-		}
-		var most, floor Watts
-		for _, n := range l.members[i] {
-			if a := l.agents[n].Agent; a.Heard {
-				most += top(a)
-				floor += a.Floor
-			}
-		}
-		add(sums, l.chain(p.Budget), most-max(floor, min(p.Floor, most)))
-	}
-	return sums
 }
 
 // excluded tells whether budget i can't take the group as a whole.

@@ -49,7 +49,7 @@ func join(parts []part, pod guest, budget int) []part {
 }
 
 // spot is the best budget for one pod of a gang of which own is placed already.
-func (l *ledger) spot(gain []Watts, pod guest, candidates []int, own []Watts, last int) (best int, v verdict) {
+func (l *ledger) spot(gain gain, pod guest, candidates []int, own []Watts, last int) (best int, v verdict) {
 	for _, c := range candidates {
 		at := l.judge(gain, pod.Watts, c, own)
 		better := at > v || (at == v && v > never && best != last && (c == last || l.room[c] > l.room[best]))
@@ -74,7 +74,7 @@ func (l *ledger) spreadOver(w *Workload, g group, candidates []int) ([]part, ver
 		return parts, v
 	}
 	if more, better := l.spread(w, g, candidates); better > v && better >= feasible {
-		l.takeBack(let, more, better)
+		l.takeBack(w, let, more, better)
 		return more, better
 	}
 	for _, y := range let {
@@ -94,17 +94,21 @@ func (l *ledger) letAllGo(w *Workload) (let []*yield) {
 	return let
 }
 
-// takeBack keeps what of the ended pods' watts the parts turned out not to need; the last to be let go first.
-func (l *ledger) takeBack(let []*yield, parts []part, v verdict) {
-	left := l.free
-	if v < ready {
-		left = l.room
+// takeBack keeps what of the ended pods' watts the parts turned out not to need, now and in what is announced; the
+// last to be let go first.
+func (l *ledger) takeBack(w *Workload, let []*yield, parts []part, v verdict) {
+	gain := l.gain(w)
+	left := func(i int) Watts {
+		if v < ready {
+			return l.room[i] + gain.room[i]
+		}
+		return min(l.free[i], l.room[i]+gain.room[i])
 	}
 	for _, p := range parts {
 		l.take(p.budget, p.watts)
 	}
 	for _, y := range slices.Backward(let) {
-		if !slices.ContainsFunc(y.at, func(i int) bool { return left[i] < y.pod.Watts }) {
+		if !slices.ContainsFunc(y.at, func(i int) bool { return left(i) < y.pod.Watts }) {
 			l.letGo(y, -1)
 		}
 	}

@@ -170,3 +170,23 @@ func TestASpreadGangTakesOverWhatEndedPodsHold(t *testing.T) {
 		}
 	}
 }
+
+// TestASpreadGangLeavesNoMoreThanACurtailmentDoes to the ended pods whose watts it could take over.
+func TestASpreadGangLeavesNoMoreThanACurtailmentDoes(t *testing.T) {
+	for limit, want := range map[power.Watts]int{800: 1, 799: 0} {
+		s := rows(9000, 9000, 200)
+		s.Budgets[0].Cuts = []power.Cut{{Name: "evening", Start: in(time.Hour), End: in(2 * time.Hour), Limit: limit}}
+		ended := work(&s, "ended", power.Releasing, 3, 100)
+		for i, row := range []string{"row-11", "row-12", "row-22"} {
+			ended.Pods[i].Budget, ended.Pods[i].Until = row, in(3*time.Hour)
+		}
+		gang(&s, 7, 7, 100)
+		p := power.Decide(s)
+		if w := workload(t, p, "gang"); len(w.Pods) != 7 {
+			t.Fatalf("%v reserved: %s %s", holds(w), w.Reason, w.Message)
+		}
+		if kept := holds(workload(t, p, "ended")); len(kept) != want {
+			t.Errorf("where %v are left, %v keep their watts beside a gang of 700 W, want %d", limit, kept, want)
+		}
+	}
+}

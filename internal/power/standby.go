@@ -23,7 +23,7 @@ func (l *ledger) keepStandby(class []int) {
 		// What can never be there is kept for nobody.
 		watts, gain := w.Standby, l.gain(w)
 		for _, up := range l.up[i] {
-			watts = max(0, min(watts, l.room[up]+gain[up]+l.yielding[up]))
+			watts = max(0, min(watts, l.room[up]+gain.room[up]+l.yielding[up]))
 		}
 		for n, up := range l.up[i] {
 			taken := min(watts, l.yielding[up])

@@ -11,8 +11,8 @@ import (
 type tree struct {
 	b     []Budget
 	index map[string]int
-	// up[i] is i and every budget above it; down[i] is every budget below i that feeds nodes. reach[i] is
-	// every budget whose watts a pod pinned to i may draw before it is bound to a node: both of them.
+	// up[i] is i and every budget above it; down[i] is every budget below i that feeds nodes, or is above one that does.
+	// reach[i] is every budget whose watts a pod pinned to i may draw before it is bound to a node: both of them.
 	up, down, reach [][]int
 	root            []int
 	// feeds is the budgets that feed nodes, by name; all is every one.
@@ -26,6 +26,7 @@ func newTree(budgets []Budget) *tree {
 		t.all = append(t.all, i)
 	}
 	t.up, t.down, t.reach = make([][]int, len(budgets)), make([][]int, len(budgets)), make([][]int, len(budgets))
+	passes := make([]bool, len(budgets)) // what nodes draw
 	for i := range budgets {
 		t.up[i] = t.climb(i)
 		if t.parent(i) < 0 {
@@ -33,9 +34,17 @@ func newTree(budgets []Budget) *tree {
 		}
 		if budgets[i].Feeds {
 			t.feeds = append(t.feeds, i)
-			for _, a := range t.up[i][1:] {
-				t.down[a] = append(t.down[a], i)
+			for _, a := range t.up[i] {
+				passes[a] = true
 			}
+		}
+	}
+	for i := range budgets {
+		if !passes[i] {
+			continue
+		}
+		for _, a := range t.up[i][1:] {
+			t.down[a] = append(t.down[a], i)
 		}
 	}
 	for i := range budgets {

@@ -9,8 +9,8 @@ import (
 type yield struct {
 	workload *Workload
 	pod      *Pod
-	// gang: the pod's gang runs on with fewer than minPods, and the watts are kept for its refill.
-	gang bool
+	// gang: the pod's gang has fewer than minPods, and the watts are kept for its refill; runs: some of it runs.
+	gang, runs bool
 	// held says that the watts are not let go yet, at where they count.
 	held bool
 	at   []int
@@ -18,28 +18,29 @@ type yield struct {
 
 // countEnded enters what a workload's ended pods still hold: until their release delay is over, and as
 // long as a running gang lacks pods of its minPods, so that its reservation does not fall below them
-// (liveness c).
+// (liveness c). Where none of the gang runs, they are kept for it no longer than that delay: who is to make
+// it whole may never come.
 func (l *ledger) countEnded(w *Workload) {
 	var over []*Pod
-	active := 0
+	var left standing
 	for i := range w.Pods {
 		switch p := &w.Pods[i]; p.Phase {
 		case Releasing:
 			over = append(over, p)
 		case Reserved, Admitted:
-			active++
+			left.count(p)
 		}
 	}
 	lacks := 0
-	if active > 0 && w.MinPods > 1 {
-		lacks = max(0, w.MinPods-active)
+	if left.here > 0 && w.MinPods > 1 {
+		lacks = max(0, w.MinPods-left.active)
 	}
 	slices.SortFunc(over, func(a, b *Pod) int { return cmp.Or(b.Until.Compare(a.Until), cmp.Compare(a.UID, b.UID)) })
 	for n, p := range over {
-		if gang := n < lacks; gang || l.s.Now.Before(p.Until) {
-			y := &yield{workload: w, pod: p, gang: gang, held: true, at: l.where(p)}
-			add(l.res, y.at, p.Watts)
+		if gang := n < lacks; gang && left.runs || l.s.Now.Before(p.Until) {
+			y := &yield{workload: w, pod: p, gang: gang, runs: left.runs, held: true, at: l.where(p)}
 			l.ended[p] = y
+			l.enter(y, p.Watts)
 			l.yields = append(l.yields, y)
 		}
 	}
@@ -81,6 +82,9 @@ func (l *ledger) yieldTo(w *Workload, need Watts, c int) verdict {
 	return v
 }
 
+// firm tells whether the watts are held for more than a release delay: for a gang that runs.
+func (y *yield) firm() bool { return y.gang && y.runs }
+
 // to tells whether the watts may go to a pod of the workload that waits.
 func (y *yield) to(w *Workload) bool {
 	if y.gang {
@@ -90,9 +94,9 @@ func (y *yield) to(w *Workload) bool {
 }
 
 // helps tells whether the ended pod holds watts that a need at budget c is short of.
-func (l *ledger) helps(y *yield, gain []Watts, need Watts, c int) bool {
+func (l *ledger) helps(y *yield, gain gain, need Watts, c int) bool {
 	for _, i := range y.at {
-		if need > min(l.free[i], l.room[i]+gain[i]) && slices.Contains(l.reach[c], i) {
+		if need > min(l.free[i], l.room[i]+gain.room[i]) && slices.Contains(l.reach[c], i) {
 			return true
 		}
 	}
@@ -103,8 +107,16 @@ func (l *ledger) helps(y *yield, gain []Watts, need Watts, c int) bool {
 func (l *ledger) letGo(y *yield, sign Watts) {
 	y.held = sign < 0
 	watts := sign * y.pod.Watts
-	add(l.res, y.at, -watts)
+	l.enter(y, -watts)
 	l.shift(y.at, watts)
+}
+
+// enter counts so many watts of an ended pod more.
+func (l *ledger) enter(y *yield, w Watts) {
+	add(l.res, y.at, w)
+	if !y.firm() {
+		add(l.delayed, y.at, w)
+	}
 }
 
 // relieve looks for a budget where ended pods alone hold up a group that AI pods leave no room for.

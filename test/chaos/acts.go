@@ -43,7 +43,13 @@ func addMachineActs() {
 }
 
 func addSiteActs() {
-	acts["curtail"] = func(h *history, a *action) { h.curtail(a, a.delay) }
+	acts["curtail"] = func(h *history, a *action) {
+		in := a.delay
+		if a.other%4 == 1 {
+			in += farAhead
+		}
+		h.curtail(a, in)
+	}
 	acts["curtail-now"] = func(h *history, a *action) { h.curtail(a, 0) }
 	acts["delete-cut"] = func(h *history, a *action) {
 		if o, ok := nth(h.store.list(cuts), a.who); ok {
@@ -70,6 +76,9 @@ func addSiteActs() {
 	acts["edit-work"] = (*history).editWork
 	acts["stray"] = (*history).strayPod
 }
+
+// farAhead is beyond the notice of whatever may be evicted: such a fall bars only what must not be.
+const farAhead = 2 * time.Minute
 
 // curtail makes a curtailment event that begins after some time.
 func (h *history) curtail(a *action, in time.Duration) {
@@ -99,6 +108,7 @@ func (h *history) editCut(a *action) {
 	}
 	h.store.edit(cuts, keyOf(o), func(o client.Object) {
 		if c, ok := o.(*powerv1.CurtailmentEvent); ok {
+			h.check.extended(c)
 			c.Spec.End = metav1.NewTime(c.Spec.End.Add(a.length).Truncate(time.Second))
 			if c.Spec.LimitWatts != nil {
 				c.Spec.LimitWatts = quantity(c.Spec.LimitWatts.Value() * int64(60+a.amount/2) / 100)

@@ -138,8 +138,15 @@ func (b *books) reach(name string) []int {
 	top, ok := b.index[name]
 	out := slices.Clone(b.chain(name))
 	for i := range b.up {
-		if ok && i != top && b.s.Budgets[i].Feeds && slices.Contains(b.up[i], top) {
-			out = append(out, i)
+		if !ok || !b.s.Budgets[i].Feeds {
+			continue
+		}
+		if n := slices.Index(b.up[i], top); n >= 0 {
+			for _, below := range b.up[i][:n] {
+				if !slices.Contains(out, below) {
+					out = append(out, below)
+				}
+			}
 		}
 	}
 	return out
@@ -253,16 +260,6 @@ func (b *books) enterPods() {
 func (b *books) stands(pod *power.Pod) bool {
 	kept := b.kept[pod.UID] != nil
 	return pod.Phase == power.Reserved || pod.Phase == power.Admitted || pod.Phase == power.Releasing && kept
-}
-
-// active is how many pods of a workload hold watts and have not ended.
-func active(w *power.Workload) (n int) {
-	for i := range w.Pods {
-		if w.Pods[i].Phase == power.Reserved || w.Pods[i].Phase == power.Admitted {
-			n++
-		}
-	}
-	return n
 }
 
 // used is what counts against a budget before anything is raised or let in.

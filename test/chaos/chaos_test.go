@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/counterweight-dev/counterweight/internal/fit"
 	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
@@ -82,12 +83,90 @@ func TestTheCheckerSees(t *testing.T) {
 	}
 }
 
+// TestThePromiseCountsWhatIsOnItsWay: what nobody can call back is promised until it has come, or comes too late.
+func TestThePromiseCountsWhatIsOnItsWay(t *testing.T) {
+	const do = "test-on-its-way"
+	const low, high = 100, 3000
+	judged := false
+	acts[do] = func(h *history, _ *action) {
+		judged = true
+		expect := func(what string, want float64) {
+			t.Helper()
+			if h.check.count(); h.check.promise[0] != want {
+				t.Errorf("%s: %.0f W are promised, want %.0f W", what, h.check.promise[0], want)
+			}
+		}
+		a := h.agents[0]
+		for _, d := range h.devices {
+			d.from, d.to, d.begin, d.end, d.coming = 30, 30, h.now, h.now, nil
+		}
+		a.take(order{lease: newLease(a, a.mind.seq+1, low)})
+		var k *account
+		for _, o := range h.operators {
+			if of := o.accounts[namespace+"/"+a.pod.name]; of != nil {
+				k = of
+			}
+		}
+		k.sent = nil
+		expect("a lease in force", low)
+		arrived := h.devices[0].sends(fit.Setting{Kind: fit.HashWatts, Watts: high})
+		expect("an order on its way", high+30)
+		arrived()
+		expect("an order that came", low)
+		k.sent = []lease.Lease{*newLease(a, a.mind.seq+1, high)}
+		expect("a lease on its way", high)
+		k.sent[0].TTL = 0
+		expect("one that comes too late", low)
+		k.sent = []lease.Lease{*newLease(a, a.mind.seq, high)}
+		expect("one that is older than the one in force", low)
+		k.sent = []lease.Lease{*newLease(a, a.mind.seq+1, high)}
+		k.sent[0].AsOf, k.sent[0].TTL, a.mind.leased = 0, 600*sec, false
+		expect("a first one for what the run drew before it began to shed", low)
+	}
+	defer delete(acts, do)
+	c := calmSite()
+	c.actions = []action{{at: 45 * sec, what: do}}
+	if play(c, true); !judged {
+		t.Error("nothing was judged")
+	}
+}
+
+// TestAMachineBootsOnce: one that goes off while it boots comes up once. What it was told before the first time
+// does not wake it later.
+func TestAMachineBootsOnce(t *testing.T) {
+	const do = "test-reboots"
+	judged := false
+	acts[do] = machineAct(func(h *history, d *device, _ *action) {
+		for range 6 {
+			d.reboot(false)
+		}
+		last := d.bootUntil
+		h.after(45*sec, func() {
+			if judged = true; d.booted != last {
+				t.Errorf("booted at %v and not at %v", d.booted, last)
+			}
+		})
+	})
+	defer delete(acts, do)
+	c := calmSite()
+	c.actions = []action{{at: 5 * sec, what: do}}
+	if out := play(c, true); !judged || out.Violation != nil {
+		t.Fatalf("%v\n%s", out.Violation, strings.Join(out.Trace, "\n"))
+	}
+}
+
 // TestMutantsAreInTheCode: each known defect still has its place, in one function.
 func TestMutantsAreInTheCode(t *testing.T) {
 	for _, m := range Mutants {
 		if _, err := weave("../..", t.TempDir(), []Mutant{m}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestMutantsCompile(t *testing.T) {
+	if _, err := buildMutants(t.Context(), "../..", t.TempDir(), Mutants); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -44,6 +44,8 @@ type checker struct {
 	// turned is when a pod last started or ended, or was let go: watts change hands for a while then.
 	turns  int
 	turned time.Duration
+	// lifted is when a limit rose last: leases go up to it by and by.
+	lifted time.Duration
 }
 
 // tolerance is for rounding to whole watts, a few for each machine.
@@ -120,7 +122,7 @@ func (c *checker) count() {
 		if p.exists && !p.gone {
 			for _, d := range p.devices {
 				w := d.watts()
-				c.add(p.config.budget, w, max(w, d.ceiling()))
+				c.add(p.config.budget, w, d.most())
 			}
 		}
 	}
@@ -182,21 +184,41 @@ func (g *gpod) at() int {
 	return -1
 }
 
-// extra is what an agent's lease lets its machines draw beyond what they do.
+// extra is what an agent's lease, or one on its way, lets its machines draw beyond what they may by themselves.
 func (a *agent) extra() float64 {
 	if len(a.minds) == 0 || a.pod.pool.gone {
 		return 0
 	}
-	allowance := a.allowance()
-	if allowance.Mode != lease.Leased {
-		return 0
+	leave := a.onItsWay()
+	if allowance := a.allowance(); allowance.Mode == lease.Leased {
+		leave = max(leave, allowance.Watts)
 	}
 	most, now := 0.0, 0.0
 	for _, d := range a.minds {
-		now += max(d.watts(), d.ceiling())
-		most += max(d.settles(d.full()), d.ceiling())
+		now += d.most()
+		most += max(d.settles(d.full()), d.most())
 	}
-	return min(float64(allowance.Watts)-a.letGo(), most) - now
+	return min(float64(leave)-a.letGo(), most) - now
+}
+
+// onItsWay is the highest lease that an agent was given and may take yet: a ledger counts it from when it was given (L2),
+// and one that was over meanwhile is under its limit again only once it has come, or too late.
+func (a *agent) onItsWay() (most lease.Watts) {
+	for _, o := range a.h.operators {
+		if o == nil {
+			continue
+		}
+		k := o.accounts[namespace+"/"+a.pod.name]
+		if k == nil || k.run != a.run || k.epoch != a.mind.epoch {
+			continue
+		}
+		for i := range k.sent {
+			if m := &k.sent[i]; m.Seq > a.mind.seq && a.now() < m.AsOf+m.TTL && !a.hasShed(m) {
+				most = max(most, m.Watts)
+			}
+		}
+	}
+	return most
 }
 
 // limits computes the limits in force by the store's truth, and excuses what fell with no warning.
@@ -208,6 +230,9 @@ func (c *checker) limits() {
 		before := c.limit[i]
 		now, announced := c.limitOf(i)
 		c.limit[i] = now
+		if now > before {
+			c.lifted = h.now
+		}
 		if now >= before {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
@@ -47,6 +48,21 @@ func (c *checker) fell(i int) {
 	h := c.h
 	c.excused[i], c.known[i], c.fallRV[i] = true, 0, h.store.rv
 	c.until[i] = h.now + time.Duration(h.cfg.leaseSeconds)*time.Second + inFlight
+}
+
+// extended excuses an event's former end, which may be all that a leader knows of by then: that the limit stays where it
+// is falls on it with no warning.
+func (c *checker) extended(cut *powerv1.CurtailmentEvent) {
+	h, key, end := c.h, keyOf(cut), cut.Spec.End.Sub(epochZero)-clockError
+	h.at(end, func() {
+		o, ok := h.store.get(cuts, key).(*powerv1.CurtailmentEvent)
+		if !ok {
+			return
+		}
+		if seen, known := c.seenCut[cutKey(o)]; !known || h.now-seen < h.warning() {
+			c.fell(h.cfg.index(o.Spec.Budget))
+		}
+	})
 }
 
 // surprised excuses a budget for draw that came without a word to anybody.

@@ -108,16 +108,13 @@ func (c *checker) sends(o *operator) {
 	}
 }
 
-// stampIn is how long a takeover may take: a GPUWorkload made meanwhile may get an older epoch still.
-const stampIn = 20 * time.Second
-
-// stamped looks that no GPUWorkload is left to an older leader once a new one decides, and that this one
-// has the Lease's own number or a higher one.
+// stamped looks that no GPUWorkload is left to an older leader once a new one decides. One that was made after the
+// new leader listed them may get an older epoch still, and no watts under it.
 func (c *checker) stamped(o *operator) {
 	epoch, _, _ := o.holds("")
 	for _, obj := range c.h.store.objs[claims] {
 		w := claimOf(obj)
-		if w.Status.Epoch > 0 && uint64(w.Status.Epoch) < epoch && c.h.wall().Sub(w.CreationTimestamp.Time) > stampIn {
+		if w.Status.Epoch > 0 && uint64(w.Status.Epoch) < epoch && w.CreationTimestamp.Add(time.Second).Before(c.h.wallAt(o.listed)) {
 			c.broke("L7", "%s decides under epoch %d, and GPUWorkload %s says %d", o.name, epoch, w.Name, w.Status.Epoch)
 			return
 		}

@@ -46,6 +46,11 @@ func (c *checker) greeted(a *agent, m *lease.Hello, err error) {
 	}
 }
 
+// hasShed tells that a run has begun to shed for want of a first lease, and so takes none for what it drew before.
+func (a *agent) hasShed(m *lease.Lease) bool {
+	return !a.mind.leased && m.AsOf < lease.Grace && a.now() >= lease.Grace
+}
+
 // leased judges what an agent made of a lease.
 func (c *checker) leased(a *agent, m *lease.Lease, err error) {
 	is, now := &a.mind, a.now()
@@ -59,7 +64,7 @@ func (c *checker) leased(a *agent, m *lease.Lease, err error) {
 		rule, why = "L2", "no newer than the last"
 	case m.AsOf > now:
 		rule, why = "TTL", "of a time to come"
-	case !is.leased && m.AsOf < lease.Grace && now >= lease.Grace:
+	case a.hasShed(m):
 		rule, why = "L1", "for what it drew before it began to shed"
 	}
 	switch {
@@ -162,6 +167,8 @@ type account struct {
 	// nonsense: its reports do not count until it has talked sense for a while, since sane.
 	nonsense bool
 	sane     time.Duration
+	// sentAt is when the newest lease was, for so long; due since when the next is.
+	sentAt, lasts, due time.Duration
 	// counts is what the ledger counted last.
 	counts lease.Watts
 }
@@ -177,7 +184,7 @@ func (k *account) hold() lease.Watts {
 	}
 	hold := k.report.Bound
 	if k.capped {
-		hold = min(hold, max(k.carried, k.report.Draw))
+		hold = min(hold, max(k.most(), k.report.Draw))
 	}
 	if k.nonsense {
 		hold = max(hold, k.report.Rated)
@@ -189,6 +196,9 @@ func (k *account) hold() lease.Watts {
 	return hold
 }
 
+// most is the most that a capped run may draw: devices that were not found before were not counted then.
+func (k *account) most() lease.Watts { return k.carried + max(0, k.report.Rated-k.rated) }
+
 // take enters a report as it reached the ledger.
 func (k *account) take(now time.Duration, r *lease.Report) {
 	if r.Epoch > k.epoch {
@@ -198,7 +208,7 @@ func (k *account) take(now time.Duration, r *lease.Report) {
 		if k.heard {
 			before := k.carried
 			k.carried = k.hold()
-			if k.capped {
+			if k.capped || k.report.Generation != k.told {
 				k.carried = max(k.carried, before) // it is no proof of less that a run has died young
 			}
 			if k.report.Generation == k.told {
@@ -206,6 +216,7 @@ func (k *account) take(now time.Duration, r *lease.Report) {
 			}
 		}
 		k.run, k.met, k.heard, k.sent, k.report, k.nonsense = r.Run, now, false, nil, lease.Report{}, false
+		k.lasts, k.due = 0, 0
 		k.minds = nil // a new process minds nothing yet
 	}
 	if k.distrusts(now, r) {
@@ -214,8 +225,11 @@ func (k *account) take(now time.Duration, r *lease.Report) {
 	if r.Epoch < k.epoch || k.heard && (r.AsOf < k.report.AsOf || r.Seq < k.report.Seq) {
 		return
 	}
-	k.heard, k.at, k.report = true, now, *r
-	if r.Generation == k.told && r.Bound <= k.carried+max(0, r.Rated-k.rated) {
+	if !k.heard || r.AsOf > k.report.AsOf {
+		k.at = now // what comes once more is no sign of life
+	}
+	k.heard, k.report = true, *r
+	if r.Generation == k.told && r.Bound <= k.most() {
 		k.capped = false
 	}
 	kept := k.sent[:0]
@@ -305,6 +319,7 @@ func (c *checker) granted(o *operator, key string, m *lease.Lease) {
 		c.rose(o, key, m.Watts-max(k.hold(), k.counts))
 	}
 	k.sent = append(k.sent, *m)
+	k.sentAt, k.lasts, k.due = c.h.now, m.TTL, 0
 }
 
 // leaveIn is how long a leader may go on with what it read before an agent's pod was deleted: as long as it

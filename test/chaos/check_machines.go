@@ -35,6 +35,9 @@ func (d *device) sends(s fit.Setting) (arrived func()) {
 	}
 }
 
+// restartEvery is how seldom a machine is told more that has it restart.
+const restartEvery = 10 * time.Minute
+
 // slack is by how much a bound may be under the truth: whole watts, and a meter's flutter.
 func slack(watts float64) float64 { return 6 + watts/150 }
 
@@ -57,12 +60,20 @@ func (c *checker) bounded(a *agent, r *lease.Report) {
 			c.broke("L1", "%s says that it sheds within %v, and %s takes %v to sleep", a.name, r.Settle, d.name, d.traits.Sleep.Worst)
 		}
 		c.promised(a, d, s, bound)
+		c.settling(a, d, s, p.Device.Condition(now), r)
+		if s.missed == 0 {
+			s.stood, s.stoodAt = bound, s.last.At
+		}
 		switch most := d.most(); {
 		case d.wild:
 		case float64(bound) < most-slack(most):
 			c.broke("L5", "%s bounds %s by %d W, and it may draw %.0f W", a.name, d.name, bound, most)
 		case s.last.At < s.settles && bound < s.before:
 			c.broke("L5", "%s bounds %s by %d W on the way to its sleep, and by %d W before", a.name, d.name, bound, s.before)
+		case s.missed > 0 && s.dozed(d) && bound < d.traits.Nameplate:
+			c.broke("L5", "%s bounds %s by %d W; it slept as no reboot leaves it, and has not reached it %d times", a.name, d.name, bound, s.missed)
+		case s.missed > 0 && s.missed < 3 && s.stands(d, now) && bound > s.stood:
+			c.broke("L5", "%s bounds %s by %d W after %d missed looks, and by %d W before", a.name, d.name, bound, s.missed, s.stood)
 		case s.missed >= 3 && bound < d.traits.Nameplate:
 			c.broke("L5", "%s bounds %s by %d W, and has not reached it %d times", a.name, d.name, bound, s.missed)
 		}
@@ -96,6 +107,9 @@ func (c *checker) chosen(a *agent, d *device, o *minding.Order) {
 	}
 	if allowance.Mode != lease.Leased || d.settles(setting) <= d.most()+slack(d.most()) || s.coming(a.now()) >= d.named(setting) {
 		return
+	}
+	if in := a.now() - s.restarted; s.restarts(d, setting) && in < restartEvery {
+		c.broke("RESTART", "%s raises %s to %v, which restarts it, %v after it was last restarted", a.name, d.name, setting, in)
 	}
 	sum := a.letGo()
 	for p := range a.view().Places() {
@@ -151,6 +165,29 @@ func (c *checker) refuses(a *agent, d *device, o *minding.Order) {
 // shedIn is how long an agent may take until its machines draw what its lease says: a raise in flight ends,
 // the slowest machine falls asleep, and a try that was lost is made again.
 const shedIn = 50 * time.Second
+
+// settling: a shed waits for the raise that is under way.
+func (c *checker) settling(a *agent, d *device, s *sight, is fit.Condition, r *lease.Report) {
+	if is != fit.IsHashing && is != fit.IsSleeping && is != fit.IsStarting || !d.traits.CanSleep {
+		return
+	}
+	for _, rise := range s.rises {
+		if left := rise.until - a.now(); r.Settle < left {
+			c.broke("L1", "%s says that it sheds within %v, and %s may be on its way up for %v yet", a.name, r.Settle, d.name, left)
+		}
+	}
+}
+
+// dozed tells whether a machine was read asleep, with nothing under way, in a way that it would not keep if it rebooted.
+func (s *sight) dozed(d *device) bool {
+	return s.last.State == fit.Sleeping && !d.traits.SleepSurvivesReboot && s.last.At >= s.settled && s.told < s.last.At
+}
+
+// stands tells whether the newest reading of a machine still stands: one miss is not unknown (liveness h).
+func (s *sight) stands(d *device, now time.Duration) bool {
+	kept := s.last.State == fit.Hashing || s.last.State == fit.Sleeping && d.traits.SleepSurvivesReboot
+	return kept && s.stoodAt == s.last.At && s.last.At >= s.settled && s.writing == 0 && now-s.last.At <= 3*fit.Poll
+}
 
 // promised: a bound is never under what the machine's firmware follows, nor under a write that may yet be
 // taking effect.

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/power"
@@ -35,11 +36,14 @@ func (c *checker) decided(o *operator, s *power.Site, p *power.Plan, read bool) 
 		if read {
 			c.judgeGang(o, b, i)
 			c.judgeAhead(o, b, i)
+			c.judgeBarred(o, b, i)
 		}
 	}
 	c.judgeQueue(o, b)
 	c.judgeEvictions(o, b)
 	if read {
+		c.judgeYield(o, b)
+		c.judgeRenewal(o, b)
 		c.judgeFacts(o, b)
 	}
 }
@@ -132,29 +136,25 @@ func (c *checker) judgeLease(o *operator, b *books, l *power.LeasePlan, read boo
 		c.broke("L3", "%s has a lease for %s, which it does not hear", o.name, l.Agent)
 		return
 	}
-	tight := false
-	for _, i := range b.chain(a.Budget) {
+	chain := b.chain(a.Budget)
+	for _, i := range chain {
 		if most := b.s.Budgets[i].LeaseTTL; l.TTL > most && most > 0 {
 			c.broke("TTL", "%s leases %v to %s; budget %s says %v", o.name, l.TTL, l.Agent, b.s.Budgets[i].Name, most)
 		}
 		if fall, ok := b.fall(i); ok && l.TTL > max(time.Second, fall-b.settle[i]-shedSlack) {
 			c.broke("TTL", "%s leases %v to %s; budget %s falls in %v", o.name, l.TTL, l.Agent, b.s.Budgets[i].Name, fall)
 		}
-		tight = tight || b.full(i)
 	}
 	pool := b.pools[a.Pool]
-	if most := top(a); read && !tight && l.Target < most-rounding && (pool == nil || !pool.Leaving) {
+	if most := top(a); read && l.Target < most-rounding && (pool == nil || !pool.Leaving) && !slices.ContainsFunc(chain, b.full) {
 		c.broke("STRANDED", "%s aims at %v for %s, which could use %v, and no budget above is full", o.name, l.Target, l.Agent, most)
 	}
 }
 
 // full tells whether leases use what a budget leaves, short of what is kept for the next pods.
 func (b *books) full(i int) bool {
-	left := b.planned[i] - b.base[i] - b.unfoundNow[i] - b.reserved[i] - b.added[i] - b.unleased[i] - b.p.Budgets[i].Demand - b.s.Budgets[i].Headroom
-	for n := range b.s.Workloads {
-		left -= b.s.Workloads[n].Standby
-	}
-	return b.aimed[i] >= left
+	left := b.planned[i] - b.base[i] - b.unfoundNow[i] - b.reserved[i] - b.added[i] - b.unleased[i] - b.p.Budgets[i].Demand
+	return b.aimed[i] >= left-b.spare(i)
 }
 
 func top(a *power.Agent) power.Watts {
@@ -212,49 +212,6 @@ func (b *books) fresh(i int) (pods int, watts power.Watts) {
 	return pods, watts
 }
 
-// judgeGang: a gang starts whole or not at all.
-func (c *checker) judgeGang(o *operator, b *books, i int) {
-	w := &b.s.Workloads[i]
-	if n, _ := b.fresh(i); n > 0 && n < w.MinPods && active(w) == 0 {
-		c.broke("GANG", "%s lets %d pods of gang %s in, minPods %d", o.name, n, w.Key, w.MinPods)
-	}
-}
-
-// worthRunning is how long what is let in runs before it is evicted.
-const worthRunning = time.Minute
-
-// judgeAhead: what must not be interrupted fits every curtailment that is known (liveness e), and what may
-// be is not let in only to be evicted for one.
-func (c *checker) judgeAhead(o *operator, b *books, i int) {
-	w := &b.s.Workloads[i]
-	for n := range b.p.Workloads[i].Pods {
-		pod := &b.p.Workloads[i].Pods[n]
-		if !pod.New {
-			continue
-		}
-		for _, at := range b.reach(pod.Budget) {
-			low := b.least(at, 24*time.Hour)
-			if w.Interruptible && b.s.Budgets[at].Evict {
-				low = b.least(at, graceIn(w, pod.UID)+evictSlack+worthRunning)
-			}
-			firm := b.base[at] + b.reserved[at] + max(0, b.floors[at]+b.unleased[at]-b.lone[at]) + pod.Watts
-			if firm > low {
-				c.broke("AHEAD", "%s lets pod %s in on budget %s: base %v, pods %v, mining that can't be shed %v, and %v are left in a curtailment",
-					o.name, pod.Name, b.s.Budgets[at].Name, b.base[at], b.reserved[at]+pod.Watts, b.floors[at]+b.unleased[at], low)
-			}
-		}
-	}
-}
-
-func graceIn(w *power.Workload, uid string) time.Duration {
-	for n := range w.Pods {
-		if w.Pods[n].UID == uid {
-			return w.Pods[n].Grace
-		}
-	}
-	return 0
-}
-
 // before tells whether workload a outranks workload b: by priority, age and name.
 func before(a, b *power.Workload) bool {
 	switch {
@@ -278,10 +235,8 @@ func (b *books) next(i int) power.Watts {
 			least = pod.Watts
 		}
 	}
-	if n, _ := b.fresh(i); active(w)+n == 0 {
-		least *= power.Watts(max(1, w.MinPods))
-	}
-	return least
+	n, _ := b.fresh(i)
+	return least * power.Watts(max(1, missing(w)-n))
 }
 
 // judgeQueue: what waits for miners is what miners make room for, and nobody later takes it.
@@ -311,21 +266,24 @@ func (c *checker) judgeQueue(o *operator, b *books) {
 	}
 }
 
-// judgeRanks: at a single budget nobody takes watts that somebody of higher rank waits for.
+// judgeRanks: at a single budget nobody takes watts that somebody of higher rank waits for. What a gang's pods take
+// of what its own ended ones held, nobody else could have had.
 func (c *checker) judgeRanks(o *operator, b *books) {
+	in, used := make([]power.Watts, len(b.s.Workloads)), b.used(0)
+	for i := range in {
+		_, in[i] = b.fresh(i)
+		back := min(in[i], b.back(i))
+		in[i], used = in[i]-back, used+back
+	}
 	for i := range b.s.Workloads {
-		own, _ := b.fresh(i)
-		if own == 0 {
+		if in[i] == 0 {
 			continue
 		}
-		sum := b.used(0)
+		own, _ := b.fresh(i)
+		sum := used + in[i]
 		for n := range b.s.Workloads {
-			_, in := b.fresh(n)
-			switch {
-			case n == i:
-				sum += in
-			case before(&b.s.Workloads[n], &b.s.Workloads[i]):
-				sum += in + b.next(n)
+			if n != i && b.ahead(n, i) {
+				sum += in[n] + b.next(n)
 			}
 		}
 		if sum > b.limit[0] {

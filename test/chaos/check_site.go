@@ -48,8 +48,15 @@ func (c *checker) judgeFacts(o *operator, b *books) {
 	}
 }
 
-// leads tells whether a process holds the Lease in truth: what another has done since, it can't know.
+// leads tells whether a process holds the Lease in truth, and nobody led since it took over: what another has done
+// since, it can't know. One that was paused may find the Lease given up by that other, and renew it as if nothing had been.
 func (c *checker) leads(o *operator) bool {
+	epoch, _, _ := o.holds("")
+	for _, obj := range c.h.store.list(claims) {
+		if claimOf(obj).Status.Epoch > int64(epoch) {
+			return false
+		}
+	}
 	l := c.h.lock
 	return l != nil && l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity == o.name
 }
@@ -90,6 +97,9 @@ func (c *checker) judgeBudget(o *operator, b *books, p *powerv1.PowerBudget) {
 	}
 }
 
+// madeIn is how soon after its creation a pool has its agents.
+const madeIn = 40 * time.Second
+
 // judgePool: a pool counts with all of its rated watts (L4).
 func (c *checker) judgePool(o *operator, b *books, p *powerv1.MinerPool) {
 	is := b.pools[p.Namespace+"/"+p.Name]
@@ -98,7 +108,7 @@ func (c *checker) judgePool(o *operator, b *books, p *powerv1.MinerPool) {
 		c.broke("L4", "%s decides without pool %s", o.name, p.Name)
 	case int64(is.Rated) < p.Spec.RatedWatts.Value() || is.Budget != p.Spec.Budget || is.Observe != (p.Spec.Control == powerv1.ControlObserve):
 		c.broke("L4", "%s takes pool %s for %+v", o.name, p.Name, *is)
-	case c.h.wall().Sub(p.CreationTimestamp.Time) > 2*stampIn && c.h.now > c.moved(p) && b.graceOf(is) > max(0, c.metLast(o, is.Key)+leaseOf(o, p)-c.h.now):
+	case c.h.wall().Sub(p.CreationTimestamp.Time) > madeIn && c.h.now > c.moved(p) && b.graceOf(is) > max(0, c.metLast(o, is.Key)+leaseOf(o, p)-c.h.now):
 		c.broke("L4", "%s lets what is unfound of pool %s pass for %v", o.name, p.Name, b.graceOf(is))
 	}
 }

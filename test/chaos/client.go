@@ -87,6 +87,9 @@ func (l live) List(ctx context.Context, list client.ObjectList, _ ...client.List
 	}
 	return l.o.call(ctx, func() (func(), error) {
 		all := l.o.h.store.list(k)
+		if k == claims {
+			l.o.listed = l.o.h.now
+		}
 		return func() { _ = fillList(list, new(any), all) }, nil
 	})
 }

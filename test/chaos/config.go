@@ -85,6 +85,7 @@ type workConfig struct {
 	work      time.Duration // how long a pod runs
 	share     float64       // of its claim that a pod draws
 	ungated   bool
+	grace     time.Duration // that its pods may take to end, where it is longer than podGrace
 }
 
 // wattsPerGPU is what the built-in table counts for the accelerator that the model's pods ask for.
@@ -102,6 +103,11 @@ func draw(seed uint64, number int) config {
 	d.weather()
 	d.site()
 	d.plan()
+	for i := range c.works {
+		if d.chance(0.1) {
+			c.works[i].grace = d.between(40*time.Second, 120*time.Second).Truncate(time.Second)
+		}
+	}
 	return d.c
 }
 

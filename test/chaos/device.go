@@ -122,7 +122,7 @@ func (d *device) read(at time.Duration) fit.Reading {
 		r.State = fit.Stopping
 	case set.Kind == fit.Sleep:
 		r.State = fit.Sleeping
-	case now < d.end && d.before.Kind == fit.Sleep:
+	case now < d.end && (d.before.Kind == fit.Sleep || now >= d.begin && d.traits.Trim.Restarts):
 		r.State = fit.Starting
 	default:
 		r.State = fit.Hashing
@@ -203,8 +203,12 @@ func (d *device) reboot(hot bool) {
 	if hot {
 		s = d.full()
 	}
-	d.bootUntil = h.now + off
-	h.at(d.bootUntil, func() {
+	up := h.now + off
+	d.bootUntil = up
+	h.at(up, func() {
+		if d.bootUntil != up {
+			return // it went off once more before it was up
+		}
 		d.booted = h.now
 		d.before = fit.Setting{Kind: fit.Sleep}
 		d.from, d.to, d.set = float64(d.traits.Residual), d.settles(s), s
@@ -248,5 +252,10 @@ var models = []fit.Traits{
 	{ // on and off, slow
 		CanSleep: true, Nameplate: 2760, NameplateTHs: 120, Residual: 15,
 		Sleep: fit.Timing{Worst: 15 * sec}, Wake: fit.Timing{Worst: 40 * sec},
+	},
+	{ // profiles, each change of which restarts it
+		CanSleep: true, SleepSurvivesReboot: true, Nameplate: 3250, NameplateTHs: 110, Residual: 18,
+		Modes: []fit.Mode{{Name: "low", Watts: 2400, THs: 86}, {Name: "default", Watts: 3250, THs: 110}},
+		Sleep: fit.Timing{Worst: 8 * sec}, Wake: fit.Timing{Worst: 30 * sec, Restarts: true}, Trim: fit.Timing{Worst: 30 * sec, Restarts: true},
 	},
 }

@@ -124,7 +124,9 @@ func (p *driver) reach(ctx context.Context) error {
 	}
 	if !p.d.reachable() || h.chance(h.cfg.lost) {
 		if h.chance(0.1) {
-			p.a.hang(h.between(time.Second, 30*time.Second))
+			stuck := h.between(time.Second, 30*time.Second)
+			h.check.impaired(p.d, stuck) // it can't be told anything meanwhile
+			p.a.hang(stuck)
 		}
 		return p.a.wait(ctx, never, nil)
 	}
@@ -152,6 +154,7 @@ func (p *driver) Apply(ctx context.Context, m miner.Setting) error {
 	if err := a.connect(ctx); err != nil {
 		a.over = 0                  // it has to be tried again, after a rest
 		a.sight(d).commanded = true // it can't know that nothing left
+		h.check.impaired(d, 0)
 		return err
 	}
 	s := a.sight(d)

@@ -118,7 +118,7 @@ func playOnce(c config, tracing bool) (out Outcome) {
 	h.build()
 	h.run(c.end, h.check.after)
 	for range mostHandOvers {
-		if h.check.violation == nil && h.check.handingOver() {
+		if h.check.violation == nil && (h.check.handingOver() || h.check.restoring()) {
 			h.run(h.now+handOverWithin, h.check.after)
 		}
 	}

@@ -213,7 +213,7 @@ func (k *kube) look(g *gpod) {
 		case g.node == nil || !g.started:
 			g.over = true
 		case g.drawing && !g.node.lost:
-			g.stop(30 * time.Second)
+			g.stop(max(30*time.Second, g.work.grace))
 		}
 		return
 	}
@@ -223,7 +223,7 @@ func (k *kube) look(g *gpod) {
 		h.after(h.between(20*time.Millisecond, 2*time.Second), func() { g.binding = false; k.bind(g) })
 	case g.node == nil || g.node.lost:
 	case pod.DeletionTimestamp != nil:
-		g.stop(podGrace)
+		g.stop(max(podGrace, g.work.grace))
 	case !g.started && !g.over:
 		g.started = true
 		h.after(h.between(50*time.Millisecond, 2*time.Second), g.start)

@@ -45,7 +45,7 @@ func (c *checker) judgeQuiet() {
 // still leaves: what a pod gives back waits for its release delay, and what miners give for the slowest shed.
 const handOverWithin = 45 * time.Second
 
-// mostHandOvers is for how many of these a history's end is put off while pods come and go.
+// mostHandOvers is for how many of these a history's end is put off while pods come and go, or a limit has just risen.
 const mostHandOvers = 6
 
 // handingOver tells whether pods came or went so lately that those that wait may still get theirs.
@@ -54,12 +54,19 @@ func (c *checker) handingOver() bool {
 		return false
 	}
 	for _, g := range c.h.kube.order {
-		if g.gone && g.node != nil && c.h.now < max(g.goneAt, g.node.backAt)+provenIn && c.h.reserved(g.uid) {
+		if g.gone && g.node != nil && c.h.now < max(g.goneAt, g.node.backAt)+provenIn+g.work.grace && c.h.reserved(g.uid) {
 			return true
 		}
 	}
 	return c.h.now-c.turned < handOverWithin
 }
+
+// restoreWithin is how soon leases use a limit that rose: a tenth of it each second, and what is too small to be worth
+// a write 20 s later.
+const restoreWithin = 30 * time.Second
+
+// restoring tells whether a limit rose so lately that leases may still be on their way up to it.
+func (c *checker) restoring() bool { return c.h.cfg.live && c.h.now-c.lifted < restoreWithin }
 
 // provenIn is how long a node must be heard to prove that a pod which vanished has ended.
 const provenIn = 110 * time.Second
@@ -90,7 +97,7 @@ func (c *checker) judgeEnd() {
 		}
 	}
 	waiting := c.judgeWaiting()
-	if len(h.cfg.budgets) == 1 && !waiting {
+	if len(h.cfg.budgets) == 1 && !waiting && !c.restoring() {
 		c.judgeMining()
 	}
 }

@@ -77,7 +77,7 @@ var namedMutants = []Mutant{
 	},
 	{
 		"deleted-is-ended", "L6", "controllers/pods.go",
-		"ended: certain && (gate.Gated(pod) || ended(pod))}", "ended: true}",
+		"ended: certain && (never || ended(pod))}", "ended: true || never}",
 	},
 	{
 		"gated-reservation-dropped", "L6", "internal/power/decide.go",
@@ -88,8 +88,8 @@ var namedMutants = []Mutant{
 		"	if len(p.Pods) == 0 {\n		return nil\n	}", "	if len(p.Pods) == 0 || w.object.DeletionTimestamp != nil {\n		return nil\n	}",
 	},
 	{
-		"gang-split", "section 6", "internal/power/demand.go",
-		"	return max(1, w.MinPods)\n", "	return 1\n",
+		"gang-split", "section 6", "internal/power/gang.go",
+		"	return max(0, t.w.MinPods-t.here-len(t.p.Pods))\n", "	return 0\n",
 	},
 	{
 		"unreachable-is-asleep", "L5", "internal/fit/bound.go",
@@ -125,7 +125,7 @@ var namedMutants = []Mutant{
 	},
 	{
 		"address-moved-at-once", "L9", "controllers/holdings.go",
-		"		if other != a {\n			left = subtract(left, other.holding.spans)\n		}", "		_ = other",
+		"	left = subtract(left, l.others(a, left))\n", "	_ = l.others(a, left)\n",
 	},
 	{
 		"parents-left-out", "L1", "internal/power/tree.go",

@@ -65,4 +65,6 @@ var agentMutants = []Mutant{
 		"lease.Watts(t.Bound),\n		Draw", "lease.Watts(t.Draw),\n		Draw"},
 	{"how-long-a-shed-takes-is-not-told", "L1", "internal/agent/report.go",
 		"		Settle:        t.Settle,\n", "		Settle:        0 * t.Settle,\n"},
+	{"a-moment-s-look-is-enough", "L4", "internal/agent/report.go",
+		"now-a.assignedAt >= sweepMost ||", "now-a.assignedAt >= sweepMost/8 ||"},
 }

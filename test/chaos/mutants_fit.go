@@ -3,7 +3,7 @@ package chaos
 // fitMutants are defects of an agent's own decision and of what it says of its machines.
 var fitMutants = []Mutant{
 	{"a-fresh-run-trusts-its-first-look", "L3", "internal/fit/bound.go",
-		"	return d.seen && d.last.At-d.first >= max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst)", "	return d.seen && d.last.At-d.first >= 0*max(t.Sleep.Worst, t.Wake.Worst, t.Trim.Worst)"},
+		"	return d.seen && d.last.At-d.first >= d.slowest()", "	return d.seen && d.last.At-d.first >= 0*d.slowest()"},
 	{"unsettled-writes-do-not-count", "L5", "internal/fit/bound.go",
 		"	for _, w := range d.writes {\n		b = max(b, w.watts)\n	}\n	return b", "	return b"},
 	{"what-was-before-a-write-is-forgotten", "L5", "internal/fit/bound.go",
@@ -40,4 +40,18 @@ var fitMutants = []Mutant{
 		"		t.Bound += bound\n", "		if !d.unreachable(now) {\n			t.Bound += bound\n		}\n"},
 	{"allowance-counts-twice", "section 10", "internal/fit/plan.go",
 		"	free, coming, sway := room{allowance, allowance}, Watts(0), 0.0\n", "	free, coming, sway := room{2 * allowance, 2 * allowance}, Watts(0), 0.0\n"},
+	{"what-rests-has-nothing-to-shed", "L1", "internal/fit/condition.go",
+		"	if d.Rated() > low.cost {\n", "	if d.Bound(now) > low.cost {\n"},
+	{"a-shed-gives-back-too-much", "SHED", "internal/fit/shed.go",
+		"m.load.to == m.to && gap <= over {", "m.load.to == m.to && gap <= over+gap/2 {"},
+	{"a-sleep-that-no-reboot-keeps-stands", "h", "internal/fit/bound.go",
+		"		return d.seen && d.missed < volatileMissed && now-d.last.At <= (volatileMissed+1)*Poll\n", "		return !d.unreachable(now)\n"},
+	{"one-miss-is-unknown", "h", "internal/fit/bound.go",
+		"	return !d.seen || d.missed >= missedPolls || ", "	return !d.seen || d.missed >= 1 || "},
+	{"what-is-under-way-settles-at-once", "L1", "internal/fit/condition.go",
+		"		worst = max(worst, w.end-now)\n", "		worst = max(worst, 0*w.end)\n"},
+	{"restarts-cost-nothing", "section 10", "internal/fit/plan.go",
+		"	return action.Restarts && now-d.restarted < restartEvery\n", "	return false\n"},
+	{"a-restart-is-forgotten", "section 10", "internal/fit/track.go",
+		"		d.restarted = at\n", ""},
 }

@@ -57,8 +57,10 @@ type pool struct {
 	devices []*device
 	slots   []*agentPod // by ordinal; nil where there is none
 	per     int
-	exists  bool
-	gone    bool
+	// replicas is how many pods its StatefulSet has: as many as the spec asks for, or more, as long as the operator says.
+	replicas int
+	exists   bool
+	gone     bool
 }
 
 // addPool puts the machines of a pool in their places.
@@ -126,17 +128,38 @@ func (p *pool) scale() {
 	if p.gone {
 		want = 0
 	}
-	for len(p.slots) < want {
+	if p.replicas = max(want, p.stays()); p.replicas > want {
+		h.after(h.between(100*time.Millisecond, 2*time.Second), p.scale)
+	}
+	for len(p.slots) < p.replicas {
 		p.slots = append(p.slots, nil)
 	}
 	for i, a := range p.slots {
 		switch {
-		case a == nil && i < want:
+		case a == nil && i < p.replicas:
 			h.after(h.between(200*time.Millisecond, 1500*time.Millisecond), func() { p.makePod(i) })
-		case a != nil && i >= want:
+		case a != nil && i >= p.replicas:
 			_ = h.store.delete(pods, inSpace(a.name), int64(podGrace/time.Second), "")
 		}
 	}
+}
+
+// stays is how many of a pool's pods the operator keeps at least, by what it has decided.
+func (p *pool) stays() int {
+	h := p.h
+	o := h.store.get(pools, inSpace(p.config.name))
+	if p.gone || o == nil {
+		return 0
+	}
+	for _, op := range h.operators {
+		if op == nil || op.dead || !op.leads {
+			continue
+		}
+		if generation, slots := op.site.Stays(inSpace(p.config.name)); generation == o.GetGeneration() {
+			return min(p.replicas, slots)
+		}
+	}
+	return p.replicas
 }
 
 // poolOf is the pool of an agent.
@@ -156,7 +179,7 @@ func (p *pool) wants(ordinal int) bool {
 // makePod makes one agent pod where there is none.
 func (p *pool) makePod(ordinal int) {
 	h := p.h
-	if !p.wants(ordinal) || p.slots[ordinal] != nil {
+	if p.gone || !p.exists || ordinal >= p.replicas || p.slots[ordinal] != nil {
 		return
 	}
 	set := h.store.get(sets, inSpace(p.config.name))
@@ -242,6 +265,9 @@ func (h *history) createPod(c *workConfig) {
 				Limits: corev1.ResourceList{gpuResource: *quantity(c.gpus)},
 			}}},
 		},
+	}
+	if c.grace > 0 {
+		pod.Spec.TerminationGracePeriodSeconds = new(int64(c.grace / time.Second))
 	}
 	if c.ungated {
 		pod.Spec.SchedulingGates = nil

@@ -59,6 +59,7 @@ type operator struct {
 	said     *decision       // the newest
 	epoch    uint64          // tookOver is when it decided first under it
 	tookOver time.Duration
+	listed   time.Duration // when the GPUWorkloads were read last, past the cache
 	// outranked is the highest epoch that an agent has shown it, and since when.
 	outranked   uint64
 	outrankedAt time.Duration

@@ -24,9 +24,15 @@ type sight struct {
 	// commanded says that an order left, slept when it was read asleep last.
 	commanded bool
 	slept     time.Duration
+	told      time.Duration // when the newest order was chosen
+	// stood is its bound by the newest reading, when no look was missed; stoodAt is that reading's time.
+	stood   fit.Watts
+	stoodAt time.Duration
 	// before is its bound before it was told to sleep, which counts until a look begun after settles.
 	before  fit.Watts
 	settles time.Duration
+	// restarted is when it was last told what restarts its mining.
+	restarted time.Duration
 	// rises are the watts that it was told and has not been seen at, which count until they would be settled.
 	rises []rising
 }
@@ -55,7 +61,7 @@ type letting struct {
 func (a *agent) sight(d *device) *sight {
 	s := a.sights[d]
 	if s == nil {
-		s = &sight{}
+		s = &sight{restarted: -restartEvery}
 		a.sights[d] = s
 	}
 	return s
@@ -99,8 +105,11 @@ func (s *sight) saw(r fit.Reading) {
 // left notes an order that leaves for the machine; undo takes it back, as once the machine has refused it.
 func (s *sight) left(d *device, set fit.Setting) (undo func()) {
 	was := *s
-	s.commanded = true
+	s.commanded, s.told = true, s.next.at
 	at, t := s.next.at, &d.traits
+	if s.restarts(d, set) {
+		s.restarted = at
+	}
 	s.before, s.settles = 0, 0
 	if set.Kind == fit.Sleep {
 		s.before, s.settles = s.next.bound, at+t.Sleep.Worst
@@ -109,8 +118,19 @@ func (s *sight) left(d *device, set fit.Setting) (undo func()) {
 			rising{at + min(t.Wake.Worst, t.Trim.Worst), at + max(t.Wake.Worst, t.Trim.Worst), fit.Watts(d.named(set))})
 	}
 	return func() {
-		s.before, s.settles, s.rises, s.commanded = was.before, was.settles, was.rises, was.commanded
+		s.before, s.settles, s.rises, s.commanded, s.told, s.restarted = was.before, was.settles, was.rises, was.commanded, was.told, was.restarted
 	}
+}
+
+// restarts tells whether an order stops its mining on the way, by what the agent saw of it last.
+func (s *sight) restarts(d *device, set fit.Setting) bool {
+	if set.Kind == fit.Sleep {
+		return false
+	}
+	if s.last.State == fit.Sleeping {
+		return d.traits.Wake.Restarts
+	}
+	return d.traits.Trim.Restarts
 }
 
 // coming is the most that the machine was told and may yet go to: it may have missed it, and then an order

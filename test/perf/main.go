@@ -46,12 +46,14 @@ func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.out, "bench: "+f
 var parts = map[string]func(*bench, context.Context) error{
 	"decide":   (*bench).decide,
 	"agent":    (*bench).agent,
+	"mixed":    (*bench).mixed,
+	"fleet":    (*bench).fleet,
 	"handover": (*bench).handover,
 	"large":    (*bench).large,
 }
 
 // order in which they run.
-var order = []string{"decide", "agent", "handover", "large"}
+var order = []string{"decide", "agent", "mixed", "fleet", "handover", "large"}
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("perf", flag.ContinueOnError)

@@ -44,17 +44,29 @@ func (c *Cluster) etcdArgs(ports []int) []string {
 
 func (c *Cluster) apiServerArgs(ports []int) []string {
 	file := c.certs.file
-	return []string{
+	return append(c.listenArgs(),
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", ports[0]),
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", ports[2]),
-		"--tls-cert-file=" + file("server.crt"), "--tls-private-key-file=" + file("server.key"),
-		"--client-ca-file=" + file("ca.crt"),
+		"--tls-cert-file="+file("server.crt"), "--tls-private-key-file="+file("server.key"),
+		"--client-ca-file="+file("ca.crt"),
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file=" + file("sa.pub"), "--service-account-signing-key-file=" + file("sa.key"),
+		"--service-account-key-file="+file("sa.pub"), "--service-account-signing-key-file="+file("sa.key"),
 		"--service-cluster-ip-range=10.96.0.0/16",
 		"--authorization-mode=Node,RBAC", "--anonymous-auth=false", "--allow-privileged=true",
-		"--endpoint-reconciler-type=none", "--profiling=false",
+		"--profiling=false",
+	)
+}
+
+// listenArgs say where the API server is reached, and how it reaches kubelets.
+func (c *Cluster) listenArgs() []string {
+	if !c.opts.Advertise.IsValid() {
+		return []string{"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"}
+	}
+	file := c.certs.file
+	return []string{
+		"--bind-address=0.0.0.0", "--advertise-address=" + c.opts.Advertise.String(),
+		"--kubelet-preferred-address-types=InternalIP", "--kubelet-certificate-authority=" + file("ca.crt"),
+		"--kubelet-client-certificate=" + file("admin.crt"), "--kubelet-client-key=" + file("admin.key"),
 	}
 }
 

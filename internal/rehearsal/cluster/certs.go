@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -26,12 +27,13 @@ type certs struct {
 	ca                        *x509.Certificate
 	caKey                     *ecdsa.PrivateKey
 	caPEM, adminPEM, adminKey []byte
+	advertise                 netip.Addr
 }
 
 func (c *certs) file(name string) string { return filepath.Join(c.dir, name) }
 
-func newCerts(dir string) (*certs, error) {
-	c := &certs{dir: filepath.Join(dir, "pki")}
+func newCerts(dir string, advertise netip.Addr) (*certs, error) {
+	c := &certs{dir: filepath.Join(dir, "pki"), advertise: advertise}
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder for certificates: %w", err)
 	}
@@ -68,6 +70,9 @@ func (c *certs) makeServer() error {
 	template := template(pkix.Name{CommonName: "kube-apiserver"})
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 96, 0, 1)}
+	if c.advertise.IsValid() {
+		template.IPAddresses = append(template.IPAddresses, c.advertise.AsSlice())
+	}
 	template.DNSNames = []string{"localhost", "kubernetes.default.svc"}
 	_, _, err := c.issue("server", template)
 	return err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -33,6 +34,9 @@ type Options struct {
 	BinDir string
 	// Dir takes data, certificates and logs.
 	Dir string
+	// Advertise is an address of this machine at which pods reach the API server, which then serves a real kubelet,
+	// too; loopback alone if empty.
+	Advertise netip.Addr
 	// OnExit hears of every process that ended unasked.
 	OnExit func(name string, exit proc.Exit)
 }
@@ -113,7 +117,7 @@ func (c *Cluster) prepare() error {
 	if err := os.MkdirAll(filepath.Join(c.opts.Dir, "logs"), 0o700); err != nil {
 		return fmt.Errorf("making the work folder: %w", err)
 	}
-	certs, err := newCerts(c.opts.Dir)
+	certs, err := newCerts(c.opts.Dir, c.opts.Advertise)
 	c.certs = certs
 	return err
 }

@@ -26,6 +26,8 @@ type Run struct {
 	// Fleet is what healthy machines can draw, from each moment on.
 	Fleet []FleetAt
 	Steps []Step
+	// Machines as they truly were at the end; none where nobody could tell.
+	Machines []Machine
 	// Failures found while it ran.
 	Failures []string
 	Rules    scenario.Judge
@@ -43,6 +45,19 @@ type Budget struct {
 type FleetAt struct {
 	At    time.Time
 	Watts map[string]int64
+}
+
+// Machine is one simulated machine at the end.
+type Machine struct {
+	Address, Group, Budget, Persona string
+	// Healthy machines do what they are told, if late.
+	Healthy bool
+	// Watts and TeraHashes are what it truly draws and makes, the other two those of its nameplate.
+	Watts, TeraHashes       float64
+	CanWatts, CanTeraHashes float64
+	// InCondition and InEvent are when it was first named in a condition of a MinerPool, and in an event about one;
+	// zero is never.
+	InCondition, InEvent time.Time
 }
 
 // Event is a curtailment and when it was first seen.
@@ -85,6 +100,8 @@ func Judge(run Run) Report {
 	}
 	s.over(&r)
 	s.share(&r)
+	s.healthy(&r)
+	s.named(&r)
 	s.stranded(&r)
 	s.handovers(&r)
 	s.curtailments(&r)
@@ -95,6 +112,7 @@ func Judge(run Run) Report {
 	c.workloads(run)
 	c.handovers()
 	c.mining()
+	c.machines(run)
 	c.curtailments()
 	r.OK = len(r.Failures) == 0
 	return r

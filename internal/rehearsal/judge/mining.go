@@ -93,6 +93,11 @@ func (s *series) keptAt(sample meter.Sample) map[string]int64 {
 			kept[name] += p.Watts
 		}
 	}
+	for budget, watts := range s.sick {
+		for name := range above(sample, budget) {
+			kept[name] += watts
+		}
+	}
 	return kept
 }
 

@@ -35,6 +35,14 @@ type Report struct {
 	MiningWatts      int64 `json:"miningWatts"`
 	MiningShareWatts int64 `json:"miningShareWatts"`
 
+	// HealthyMiningPercent is the hash rate of machines that do as told, at the end, against what they could make.
+	HealthyMiningPercent float64 `json:"healthyMiningPercent"`
+	// HealthyTeraHashes and HealthyCanTeraHashes are its two sides.
+	HealthyTeraHashes    float64 `json:"healthyTeraHashes"`
+	HealthyCanTeraHashes float64 `json:"healthyCanTeraHashes"`
+	// Misbehaving machines at the end.
+	Misbehaving []Misbehaving `json:"misbehaving,omitempty"`
+
 	Handovers    []Handover    `json:"handovers"`
 	Curtailments []Curtailment `json:"curtailments"`
 	Unannounced  []Unannounced `json:"unannounced,omitempty"`
@@ -60,6 +68,16 @@ type Handover struct {
 	ControlSeconds float64 `json:"controlSeconds"`
 	// Waiting pods were never let in.
 	Waiting int `json:"waiting,omitempty"`
+}
+
+// Misbehaving is a machine that does not do as told, and when people could first know.
+type Misbehaving struct {
+	Address string `json:"address"`
+	Group   string `json:"group"`
+	Persona string `json:"persona"`
+	// InConditionAtSeconds and InEventAtSeconds from time 0 of the timeline; left out where it never was.
+	InConditionAtSeconds *float64 `json:"inConditionAtSeconds,omitempty"`
+	InEventAtSeconds     *float64 `json:"inEventAtSeconds,omitempty"`
 }
 
 // Curtailment is how one event was met.

@@ -19,6 +19,7 @@ type series struct {
 	gapAt        time.Time
 	limit, peak  int64
 	extents      map[string]Extent
+	sick         map[string]int64 // watts that misbehaving machines draw and others thus can't, by budget
 }
 
 func newSeries(run Run) *series {

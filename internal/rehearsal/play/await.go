@@ -59,6 +59,8 @@ func (g *stage) holds(ctx context.Context, a scenario.Await, since time.Time) er
 		return g.podsAre(*a.Pods)
 	case a.MiningShare != nil:
 		return g.miningHas(*a.MiningShare, since)
+	case a.HealthyMining != nil:
+		return g.healthyMake(ctx, *a.HealthyMining, since)
 	case a.Draw != nil:
 		return g.drawIs(*a.Draw, since)
 	case a.Condition != nil:
@@ -146,6 +148,22 @@ func (g *stage) miningHas(percent float64, since time.Time) error {
 	left := judge.Share(sample, budgets, g.machines.canDraw())
 	if mining := float64(sample.Roots().Mining); mining < percent/100*left {
 		return fmt.Errorf("mining draws %.0f W of its share of %.0f W, less than %g %%", mining, left, percent)
+	}
+	return nil
+}
+
+func (g *stage) healthyMake(ctx context.Context, percent float64, since time.Time) error {
+	sample, err := g.lastSince(since)
+	if err != nil {
+		return err
+	}
+	machines, err := g.machines.truth(ctx)
+	if err != nil {
+		return err
+	}
+	_, _, budgets := g.observer.seen()
+	if makes, could := judge.HashRates(sample, budgets, machines); makes < percent/100*could {
+		return fmt.Errorf("healthy machines make %.0f of the %.0f TH/s they could, less than %g %%", makes, could, percent)
 	}
 	return nil
 }

@@ -106,6 +106,28 @@ func (m *machines) again(ctx context.Context) error {
 	return nil
 }
 
+// truth is what each machine does now.
+func (m *machines) truth(ctx context.Context) ([]judge.Machine, error) {
+	var answer struct {
+		Devices []minersim.Truth `json:"devices"`
+	}
+	if err := m.ask(ctx, http.MethodGet, "/truth", nil, &answer); err != nil {
+		return nil, err
+	}
+	out := make([]judge.Machine, 0, len(answer.Devices))
+	for _, d := range answer.Devices {
+		model, err := minersim.FindModel(d.Model)
+		if err != nil {
+			return nil, fmt.Errorf("asking asic-sim: %w", err)
+		}
+		out = append(out, judge.Machine{
+			Address: d.Address, Group: d.Group, Budget: d.Budget, Persona: string(d.Persona), Healthy: healthy(string(d.Persona)),
+			Watts: d.Watts, TeraHashes: d.TeraHashes, CanWatts: model.Watts, CanTeraHashes: model.TeraHashes,
+		})
+	}
+	return out, nil
+}
+
 func (m *machines) reboot(ctx context.Context, r scenario.Reboot) error {
 	return m.post(ctx, "/reboot", r, nil)
 }
@@ -115,7 +137,11 @@ func (m *machines) post(ctx context.Context, path string, body, into any) error 
 	if err != nil {
 		return fmt.Errorf("writing a request: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url+path, bytes.NewReader(data))
+	return m.ask(ctx, http.MethodPost, path, data, into)
+}
+
+func (m *machines) ask(ctx context.Context, method, path string, body []byte, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, m.url+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("writing a request: %w", err)
 	}

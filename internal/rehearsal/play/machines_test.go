@@ -2,11 +2,13 @@ package play
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -96,11 +98,11 @@ func TestATakenAddressIsNamed(t *testing.T) {
 		{Name: "free", Count: 1, Firmware: "LuxOS", FirstAddress: "127.91.0.2", Ports: map[string]int{"LuxOS": port}},
 		{Name: "taken", Count: 1, Firmware: "LuxOS", FirstAddress: "127.91.0.1", Ports: map[string]int{"LuxOS": port}},
 	}
-	_, err = choosePorts(groups)
+	_, err = choosePorts(t.Context(), groups)
 	if err == nil || !strings.HasPrefix(err.Error(), "fleet.groups[1].firstAddress: 127.91.0.1 port ") || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got %v", err)
 	}
-	if moved, err := choosePorts(groups[:1]); err != nil || len(moved) != 0 {
+	if moved, err := choosePorts(t.Context(), groups[:1]); err != nil || len(moved) != 0 {
 		t.Errorf("a free port was moved: %v, %v", moved, err)
 	}
 	if firstFree(netip.MustParseAddr("127.91.0.3")) == 0 {
@@ -140,5 +142,54 @@ func TestMachinesKeepWhatIsWrongWithThem(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"127.1.0.3 dark", "127.1.0.4 good"}, told); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTruthTellsWhoIsHealthyAndWhatItCould(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || r.URL.Path != "/truth" {
+			http.Error(w, "no", http.StatusBadRequest)
+			return
+		}
+		_, _ = w.Write([]byte(`{"devices":[
+			{"address":"127.1.0.1","group":"a","budget":"hall","model":"Antminer S21","persona":"late","watts":3400,"terahashes":199},
+			{"address":"127.1.0.2","group":"a","budget":"hall","model":"Antminer S21","persona":"liar","watts":3500,"terahashes":200}]}`))
+	}))
+	defer server.Close()
+	got, err := newMachines(server.URL, nil, at(0)).truth(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []judge.Machine{
+		{Address: "127.1.0.1", Group: "a", Budget: "hall", Persona: "late", Healthy: true, Watts: 3400, TeraHashes: 199, CanWatts: 3500, CanTeraHashes: 200},
+		{Address: "127.1.0.2", Group: "a", Budget: "hall", Persona: "liar", Watts: 3500, TeraHashes: 200, CanWatts: 3500, CanTeraHashes: 200},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPagesThatNeedAPrivilegeMove(t *testing.T) {
+	denied := func(netip.Addr, int) error { return fmt.Errorf("listening: %w", syscall.EACCES) }
+	allowed := func(netip.Addr, int) error { return nil }
+	for name, c := range map[string]struct {
+		firmware string
+		own      map[string]int
+		open     func(netip.Addr, int) error
+		ports    map[string]int
+		moved    map[string]int
+	}{
+		"ePIC":                    {"ePIC", nil, denied, map[string]int{"ePIC.web": 18081}, map[string]int{}},
+		"SealMiner":               {"SealMiner", nil, denied, map[string]int{"SealMiner": 8028, "SealMiner.web": 4080}, map[string]int{"SealMiner": 8028}},
+		"with the privilege":      {"SealMiner", nil, allowed, nil, map[string]int{}},
+		"where the file says it":  {"SealMiner", map[string]int{"SealMiner.web": 9000}, denied, map[string]int{"SealMiner.web": 9000}, map[string]int{}},
+		"of others nothing moves": {"LuxOS", nil, denied, nil, map[string]int{}},
+	} {
+		g := scenario.FleetGroup{Count: 1, FirstAddress: "127.91.0.9", Firmware: c.firmware, Ports: c.own}
+		moved := map[string]int{}
+		moveBehind(&g, moved, c.open)
+		if diff := cmp.Diff(c.ports, g.Ports) + cmp.Diff(c.moved, moved); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }

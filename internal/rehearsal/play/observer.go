@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,12 +41,15 @@ type observer struct {
 	pools    map[string]poolFacts     // by namespace/name
 	releases map[string]time.Duration // by namespace/name of the GPUWorkload
 	longest  time.Duration
+	// When the machine at an address was first named in a condition of a MinerPool, and in an event about one.
+	inConditions, inEvents map[string]time.Time
 }
 
 func newObserver(cfg meter.Config, c clock.PassiveClock) *observer {
 	return &observer{
 		cfg: cfg, clock: c, pods: map[types.UID]*corev1.Pod{}, records: map[types.UID]*judge.Pod{},
 		events: map[string]judge.Event{}, budgets: map[string]judge.Budget{}, pools: map[string]poolFacts{}, releases: map[string]time.Duration{},
+		inConditions: map[string]time.Time{}, inEvents: map[string]time.Time{},
 	}
 }
 
@@ -75,6 +80,7 @@ func (o *observer) follow(ctx context.Context, client kubernetes.Interface, anyt
 		{objects.ForResource(meter.Events).Informer(), o.sawEvent, nothing},
 		{objects.ForResource(workloads).Informer(), o.sawWorkload, nothing},
 		{objects.ForResource(pools).Informer(), o.sawPool, nothing},
+		{core.Events().V1().Events().Informer(), o.sawNotice, nothing},
 	} {
 		_, err := f.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc: f.saw, UpdateFunc: func(_, object any) { f.saw(object) }, DeleteFunc: f.lost,
@@ -193,6 +199,45 @@ func (o *observer) sawPool(object any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.pools[u.GetNamespace()+"/"+u.GetName()] = facts
+	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	for _, one := range conditions {
+		if condition, ok := one.(map[string]any); ok {
+			message, _, _ := unstructured.NestedString(condition, "message")
+			o.note(o.inConditions, message)
+		}
+	}
+}
+
+// sawNotice reads events, whose kind is told apart from curtailments by this name.
+func (o *observer) sawNotice(object any) {
+	e, ok := object.(*eventsv1.Event)
+	if !ok || e.Regarding.Kind != "MinerPool" {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.note(o.inEvents, e.Note)
+}
+
+var anAddress = regexp.MustCompile(`\b\d+\.\d+\.\d+\.\d+\b`)
+
+// note the addresses that a text names for the first time; o.mu is held.
+func (o *observer) note(seen map[string]time.Time, text string) {
+	for _, address := range anAddress.FindAllString(text, -1) {
+		if seen[address].IsZero() {
+			seen[address] = o.clock.Now()
+		}
+	}
+}
+
+// toldOf enters when people could first know of each machine.
+func (o *observer) toldOf(all []judge.Machine) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range all {
+		m := &all[i]
+		m.InCondition, m.InEvent = o.inConditions[m.Address], o.inEvents[m.Address]
+	}
 }
 
 func (o *observer) sawEvent(object any) {

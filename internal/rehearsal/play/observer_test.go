@@ -7,8 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -167,4 +169,30 @@ func TestAwaitingWorkloadsAndPods(t *testing.T) {
 	when(3, saw(aiPod("a", open, bound, ended)))
 	when(3, saw(aiPod("b", open, bound, ended)))
 	expect("over", g.workloadIs("ns/chat", "Ended"), "")
+}
+
+func TestMachinesThatPeopleAreToldOfAreNoted(t *testing.T) {
+	o, after := watch()
+	pool := func(message string) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{
+			"metadata": map[string]any{"namespace": "m", "name": "hall"},
+			"status":   map[string]any{"conditions": []any{map[string]any{"type": "Reachable", "message": message}}},
+		}}
+	}
+	event := func(kind, note string) *eventsv1.Event {
+		return &eventsv1.Event{Regarding: corev1.ObjectReference{Kind: kind}, Note: note}
+	}
+	after(0, func(o *observer) { o.sawPool(pool("all is well")) })
+	after(3, func(o *observer) { o.sawPool(pool("2 devices do not answer: 127.1.0.1, 127.1.0.2; so it is")) })
+	after(4, func(o *observer) { o.sawNotice(event("Pod", "127.1.0.4 is ready")) })
+	after(5, func(o *observer) { o.sawNotice(event("MinerPool", "Device 127.1.0.2 is stuck")) })
+	after(9, func(o *observer) { o.sawPool(pool("1 devices do not answer: 127.1.0.2, 127.1.0.30")) })
+	machines := []judge.Machine{{Address: "127.1.0.1"}, {Address: "127.1.0.2"}, {Address: "127.1.0.3"}, {Address: "127.1.0.4"}}
+	o.toldOf(machines)
+	want := []judge.Machine{
+		{Address: "127.1.0.1", InCondition: at(3)}, {Address: "127.1.0.2", InCondition: at(3), InEvent: at(5)}, {Address: "127.1.0.3"}, {Address: "127.1.0.4"},
+	}
+	if diff := cmp.Diff(want, machines); diff != "" {
+		t.Error(diff)
+	}
 }

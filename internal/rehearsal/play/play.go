@@ -19,7 +19,7 @@ var ErrInterrupted = errors.New("interrupted")
 // Play a scenario and judge it. An error means that it could not be played; what did not hold is in the
 // report.
 func Play(ctx context.Context, opts Options, s *scenario.Scenario) (judge.Report, error) {
-	g, err := prepare(opts, s)
+	g, err := prepare(ctx, opts, s)
 	if err != nil {
 		return judge.Report{}, err
 	}
@@ -118,6 +118,7 @@ func (g *stage) judge(h history, began time.Time) judge.Report {
 		}
 		return errors.New("not yet")
 	})
+	fleet := g.fleetAtTheEnd()
 	pods, events, budgets := g.observer.seen()
 	g.mu.Lock()
 	failures := append([]string{}, g.failures...)
@@ -125,7 +126,23 @@ func (g *stage) judge(h history, began time.Time) judge.Report {
 	return judge.Judge(judge.Run{
 		Scenario: g.s.Name, Began: began, Zero: h.zero, End: end, Samples: g.readings.all(), Pods: pods, Curtailments: events,
 		Budgets: budgets, Fleet: g.machines.seen(), Steps: h.steps, Failures: failures, Rules: g.s.Judge,
+		Machines: fleet,
 	})
+}
+
+// fleetAtTheEnd is what each machine does and who was told of it; nothing where the simulator is down.
+func (g *stage) fleetAtTheEnd() []judge.Machine {
+	if len(g.s.Fleet.Groups) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	all, err := g.machines.truth(ctx)
+	if err != nil {
+		return nil
+	}
+	g.observer.toldOf(all)
+	return all
 }
 
 func (g *stage) show(r judge.Report, h history) error {

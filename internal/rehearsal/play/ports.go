@@ -1,6 +1,7 @@
 package play
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,27 +12,32 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/counterweight-dev/counterweight/internal/miner"
-	"github.com/counterweight-dev/counterweight/internal/miner/braiins"
-	"github.com/counterweight-dev/counterweight/internal/miner/luxos"
+	"github.com/counterweight-dev/counterweight/internal/miner/firmwares"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/scenario"
 )
 
-// ownPort of each firmware.
-var ownPort = map[string]int{string(miner.BraiinsOS): braiins.Port, string(miner.LuxOS): luxos.Port}
+// ownPorts are where agents look for each firmware first.
+func ownPorts(ctx context.Context) map[string]int {
+	own := map[string]int{}
+	for firmware, doors := range firmwares.Ports(ctx, nil) {
+		own[string(firmware)] = doors[0]
+	}
+	return own
+}
 
 // instead are the ports to try where a firmware's own may not be bound.
 var instead = []int{8080, 18080, 28080, 38080}
 
 // choosePorts finds which firmwares can't be served on their own port here, and gives the groups that do
 // not name one another. It fails where an address is taken.
-func choosePorts(groups []scenario.FleetGroup) (map[string]int, error) {
-	moved := map[string]int{}
+func choosePorts(ctx context.Context, groups []scenario.FleetGroup) (map[string]int, error) {
+	moved, own := map[string]int{}, ownPorts(ctx)
 	for i := range groups {
 		g := &groups[i]
-		port, known := ownPort[g.Firmware]
-		if own, set := g.Ports[g.Firmware]; set {
-			port, known = own, true
+		moveBehind(g, moved, bind)
+		port, known := own[g.Firmware]
+		if given, set := g.Ports[g.Firmware]; set {
+			port, known = given, true
 		}
 		if !known {
 			continue
@@ -55,6 +61,33 @@ func choosePorts(groups []scenario.FleetGroup) (map[string]int, error) {
 		}
 	}
 	return moved, nil
+}
+
+// behind are firmwares with pages on port 80 besides their own port, and the ports that are used where that takes a
+// privilege. Of a SealMiner both move: its pages are looked for so far below the other.
+var behind = map[string]map[string]int{
+	"ePIC":      {"ePIC.web": 18081},
+	"SealMiner": {"SealMiner": 8028, "SealMiner.web": 4080},
+}
+
+// moveBehind moves the pages of a group that can't be opened where they belong. What a scenario says itself stays.
+func moveBehind(g *scenario.FleetGroup, moved map[string]int, open func(netip.Addr, int) error) {
+	const pages = 80
+	instead := behind[g.Firmware]
+	for name := range instead {
+		if g.Ports[name] != 0 {
+			return
+		}
+	}
+	if len(instead) == 0 || !errors.Is(open(g.Addresses()[0], pages), syscall.EACCES) {
+		return
+	}
+	ports := maps.Clone(instead)
+	maps.Copy(ports, g.Ports)
+	g.Ports = ports
+	if own := instead[g.Firmware]; own != 0 {
+		moved[g.Firmware] = own
+	}
 }
 
 // cause is the kernel's own word.

@@ -80,7 +80,7 @@ type stage struct {
 }
 
 // prepare checks what can be checked before anything is started.
-func prepare(opts Options, s *scenario.Scenario) (*stage, error) {
+func prepare(ctx context.Context, opts Options, s *scenario.Scenario) (*stage, error) {
 	if err := cluster.CheckBinaries(opts.BinDir, []string{"operator", "miner-agent", "asic-sim"}, "run make build"); err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func prepare(opts Options, s *scenario.Scenario) (*stage, error) {
 	}
 	g := &stage{opts: opts, s: s, clock: clock.RealClock{}, dir: opts.WorkDir, disturbed: map[string]bool{}, events: make(chan string, 256)}
 	var err error
-	if g.moved, err = choosePorts(s.Fleet.Groups); err != nil {
+	if g.moved, err = choosePorts(ctx, s.Fleet.Groups); err != nil {
 		return nil, err
 	}
 	if g.dir == "" {
@@ -119,7 +119,7 @@ type step struct {
 func (g *stage) set(ctx context.Context) error {
 	ctx, g.end = context.WithCancel(ctx)
 	for _, firmware := range slices.Sorted(maps.Keys(g.moved)) {
-		g.say("no privilege for port %d: simulated %s machines and MinerPools use port %d (devices.ports)", ownPort[firmware], firmware, g.moved[firmware])
+		g.say("no privilege for the own port of %s: simulated machines and MinerPools use port %d (devices.ports)", firmware, g.moved[firmware])
 	}
 	for _, one := range []step{
 		{"control plane (etcd, kube-apiserver, kube-controller-manager, kube-scheduler)", g.startCluster},

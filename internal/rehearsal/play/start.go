@@ -206,7 +206,35 @@ func (g *stage) apply(ctx context.Context, m scenario.Manifests) error {
 	if err := movePorts(objects, g.moved); err != nil {
 		return err
 	}
+	if objects, err = g.withGrants(objects); err != nil {
+		return err
+	}
 	return g.writer.Apply(ctx, objects)
+}
+
+// withGrants puts before the first MinerPool of each namespace what an installation grants the operator there.
+func (g *stage) withGrants(objects []*unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
+	var out []*unstructured.Unstructured
+	granted := map[string]bool{}
+	for _, o := range objects {
+		if namespace := o.GetNamespace(); o.GetKind() == "MinerPool" && namespace != "" && !granted[namespace] {
+			granted[namespace] = true
+			text, err := os.ReadFile(filepath.Join(g.opts.ConfigDir, "mining", "role.yaml"))
+			if err != nil {
+				return nil, fmt.Errorf("reading the project's manifests: %w", err)
+			}
+			grants, err := scenario.Parse(string(text))
+			if err != nil {
+				return nil, fmt.Errorf("the rights in a mining namespace: %w", err)
+			}
+			for _, grant := range grants {
+				grant.SetNamespace(namespace)
+				out = append(out, grant)
+			}
+		}
+		out = append(out, o)
+	}
+	return out, nil
 }
 
 // refusedWith says what is wrong with an answer to manifests that the API must refuse in these words. One
@@ -282,7 +310,7 @@ func (g *stage) startOperator(ctx context.Context) error {
 		}
 		args := append([]string{
 			"--kubeconfig", kubeconfig, "--namespace", systemNamespace, "--agent-image", "miner-agent:rehearsal",
-			"--metrics-bind-address", fmt.Sprintf("127.0.0.1:%d", metrics), "--health-probe-bind-address", "0",
+			"--metrics-bind-address", fmt.Sprintf("127.0.0.1:%d", metrics), "--metrics-secure=false", "--health-probe-bind-address", "0",
 		}, g.s.Operator.Args...)
 		spec := proc.Spec{Name: fmt.Sprintf("operator-%d", i), Path: filepath.Join(g.opts.BinDir, "operator"), Args: args, Env: env}
 		if _, err := g.cluster.Serve(spec, again); err != nil {

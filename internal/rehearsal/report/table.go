@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/judge"
@@ -88,6 +89,10 @@ func summary(out io.Writer, r judge.Report) error {
 		stranded = fmt.Sprintf("%.2f %% of what the limits left to mining, over %.0f s", r.StrandedPercent, r.StrandedJudgedSeconds)
 	}
 	fmt.Fprintf(out, "\nmining at the end  %.1f %% of its share (%s of %s)\n", r.MiningBackPercent, Watts(r.MiningWatts), Watts(r.MiningShareWatts))
+	if named := people(r.Misbehaving); named != "" {
+		fmt.Fprintf(out, "healthy machines   %.1f %% of what they could (%.0f of %.0f TH/s)\n", r.HealthyMiningPercent, r.HealthyTeraHashes, r.HealthyCanTeraHashes)
+		fmt.Fprintf(out, "misbehaving        %s\n", named)
+	}
 	fmt.Fprintf(out, "stranded           %s\n", stranded)
 	fmt.Fprintf(out, "samples            %d, %d missing, at most %.2f s apart\n", r.Samples, r.MissingSamples, r.SampleGapSeconds)
 	for _, f := range r.Failures {
@@ -95,6 +100,25 @@ func summary(out io.Writer, r judge.Report) error {
 	}
 	_, err := fmt.Fprintf(out, "\n%s: ok: %t, %.0f s\n", r.Scenario, r.OK, r.DurationSeconds)
 	return err
+}
+
+// people says of which misbehaving machines they could know; empty where all are good.
+func people(all []judge.Misbehaving) string {
+	if len(all) == 0 {
+		return ""
+	}
+	total, named := map[string]int{}, map[string]int{}
+	for _, m := range all {
+		total[m.Persona]++
+		if m.InConditionAtSeconds != nil && m.InEventAtSeconds != nil {
+			named[m.Persona]++
+		}
+	}
+	var parts []string
+	for _, persona := range slices.Sorted(maps.Keys(total)) {
+		parts = append(parts, fmt.Sprintf("%d of %d %s", named[persona], total[persona], persona))
+	}
+	return "named in conditions and events: " + strings.Join(parts, ", ")
 }
 
 // WriteJSON writes report.json into a folder.

@@ -39,12 +39,20 @@ func (s *Scenario) check() Problems {
 		s.Startup.Await[i].check(c, fmt.Sprintf("startup.await[%d]", i))
 	}
 	s.checkTimeline(c)
+	for i, name := range s.Judge.NamedPersonas {
+		c.oneOf(fmt.Sprintf("judge.namedPersonas[%d]", i), name, personas...)
+	}
 	s.checkBudgets(c)
 	return c.problems
 }
 
-// Personas that simulated machines can take.
-var Personas = []string{"good", "late", "deaf", "dark", "reboots-hot"}
+// personas that simulated machines can take.
+var personas = func() (names []string) {
+	for _, p := range minersim.Personas {
+		names = append(names, string(p))
+	}
+	return names
+}()
 
 // reserved is where the control plane and the agents live.
 var reserved = netip.MustParsePrefix("127.0.0.0/16")
@@ -104,7 +112,7 @@ func (g FleetGroup) check(c *checker, path string) {
 	}
 	bad := 0
 	for _, name := range slices.Sorted(maps.Keys(g.Personas)) {
-		c.oneOf(path+".personas", name, Personas...)
+		c.oneOf(path+".personas", name, personas...)
 		bad += g.Personas[name]
 	}
 	if bad > g.Count {

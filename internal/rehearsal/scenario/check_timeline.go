@@ -116,7 +116,7 @@ func (s *Scenario) checkStep(c *checker, path string, step Step) {
 			c.say(path+".scale.replicas", "want 0 or more")
 		}
 	case step.Persona != nil:
-		c.oneOf(path+".persona.persona", step.Persona.Persona, Personas...)
+		c.oneOf(path+".persona.persona", step.Persona.Persona, personas...)
 		s.checkMachines(c, path+".persona", step.Persona.Group, step.Persona.Address)
 	case step.Reboot != nil:
 		s.checkMachines(c, path+".reboot", step.Reboot.Group, step.Reboot.Address)
@@ -173,7 +173,7 @@ func (o Object) check(c *checker, path string) {
 // conditions is how many an await names.
 func (a Await) conditions() int {
 	n := 0
-	for _, present := range []bool{a.Workload != "", a.Pods != nil, a.MiningShare != nil, a.Draw != nil, a.Condition != nil, a.Gone != nil, a.Leader != ""} {
+	for _, present := range []bool{a.Workload != "", a.Pods != nil, a.MiningShare != nil, a.HealthyMining != nil, a.Draw != nil, a.Condition != nil, a.Gone != nil, a.Leader != ""} {
 		if present {
 			n++
 		}
@@ -183,7 +183,7 @@ func (a Await) conditions() int {
 
 func (a Await) check(c *checker, path string) {
 	if a.conditions() != 1 {
-		c.say(path, "want exactly one of workload, pods, miningSharePercent, draw, condition, gone, leader")
+		c.say(path, "want exactly one of workload, pods, miningSharePercent, healthyMiningPercent, draw, condition, gone, leader")
 		return
 	}
 	switch {

@@ -3,7 +3,11 @@
 // step fires. It starts nothing and judges nothing.
 package scenario
 
-import "time"
+import (
+	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/minersim"
+)
 
 // Scenario is one file. docs/rehearsal.md describes every field for the people who write them.
 type Scenario struct {
@@ -42,12 +46,14 @@ type Fleet struct {
 
 // FleetGroup is a run of machines of one kind at consecutive addresses, as asic-sim reads it.
 type FleetGroup struct {
-	Name         string `json:"name"`
-	Count        int    `json:"count"`
-	Model        string `json:"model"`
-	Firmware     string `json:"firmware"`
-	FirstAddress string `json:"firstAddress"`
-	Budget       string `json:"budget"`
+	Name     string `json:"name"`
+	Count    int    `json:"count"`
+	Model    string `json:"model"`
+	Firmware string `json:"firmware"`
+	// FirmwareVersion is which generation of it, where asic-sim knows several.
+	FirmwareVersion string `json:"firmwareVersion,omitempty"`
+	FirstAddress    string `json:"firstAddress"`
+	Budget          string `json:"budget"`
 	// Initial is Hashing or Sleeping; if left out, Hashing where the whole group fits under the limits.
 	Initial  string         `json:"initial,omitempty"`
 	Personas map[string]int `json:"personas,omitempty"`
@@ -56,6 +62,8 @@ type FleetGroup struct {
 	Password string         `json:"password,omitempty"`
 	// PowerSource of reported watts: Estimate (if left out) or PSU.
 	PowerSource string `json:"powerSource,omitempty"`
+	// WhatsMiner sets what only those have, as asic-sim reads it: the switch that lets orders in, first of all.
+	WhatsMiner *minersim.WhatsMiner `json:"whatsMiner,omitempty"`
 	// Physics overrides what asic-sim assumes, by the names it uses.
 	Physics map[string]float64 `json:"physics,omitempty"`
 }
@@ -183,11 +191,13 @@ type Await struct {
 	// Is goes with Workload: Running (if left out), Gated, Admitted or Ended.
 	Is string `json:"is,omitempty"`
 
-	Pods        *Pods      `json:"pods,omitempty"`
-	MiningShare *float64   `json:"miningSharePercent,omitempty"`
-	Draw        *Draw      `json:"draw,omitempty"`
-	Condition   *Condition `json:"condition,omitempty"`
-	Gone        *Object    `json:"gone,omitempty"`
+	Pods        *Pods    `json:"pods,omitempty"`
+	MiningShare *float64 `json:"miningSharePercent,omitempty"`
+	// HealthyMining is the percent of their possible hash rate that machines which do as told have to make.
+	HealthyMining *float64   `json:"healthyMiningPercent,omitempty"`
+	Draw          *Draw      `json:"draw,omitempty"`
+	Condition     *Condition `json:"condition,omitempty"`
+	Gone          *Object    `json:"gone,omitempty"`
 	// Leader waits until an operator leads.
 	Leader string `json:"leader,omitempty"`
 }
@@ -231,6 +241,11 @@ type Judge struct {
 	AllWorkloadsStarted *bool `json:"allWorkloadsStarted,omitempty"`
 	// MiningBackPercentMin of its share that mining must have at the end; not judged if left out.
 	MiningBackPercentMin *float64 `json:"miningBackPercentMin,omitempty"`
+	// HealthyMiningPercentMin of the hash rate that healthy machines could make at the end; not judged if left out.
+	HealthyMiningPercentMin *float64 `json:"healthyMiningPercentMin,omitempty"`
+	// NamedPersonas: each machine that has one of these at the end must have been named, in a condition of a
+	// MinerPool and in an event.
+	NamedPersonas []string `json:"namedPersonas,omitempty"`
 	// CurtailmentsMetWithinSeconds of their start; not judged if left out.
 	CurtailmentsMetWithinSeconds *float64 `json:"curtailmentsMetWithinSeconds,omitempty"`
 	// StrandedPercentMax of what the limits leave to mining; not judged if left out.

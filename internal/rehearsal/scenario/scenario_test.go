@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/counterweight-dev/counterweight/internal/minersim"
 )
 
 const small = `
@@ -122,6 +124,8 @@ func TestReadChecksFleet(t *testing.T) {
 		"budget":     {group("name: b, count: 2, model: S21, firmware: LuxOS, firstAddress: 127.11.0.3, budget: hall"), `fleet.groups[1].budget: no manifest makes a PowerBudget named "hall"`},
 		"model":      {group("name: b, count: 2, model: Abacus, firmware: LuxOS, firstAddress: 127.11.0.3, budget: site"), "fleet: groups[1].model: unknown model"},
 		"physics":    {group("name: b, count: 2, model: S21, firmware: LuxOS, firstAddress: 127.11.0.3, budget: site, physics: {bootSeconds: 0}"), "fleet: groups[1].physics.bootSeconds"},
+		"whatsMiner": {group("name: b, count: 2, model: M60S, firmware: WhatsMinerV2, firstAddress: 127.11.0.3, budget: site, whatsMiner: {maxTokens: -1}"), "fleet: groups[1].whatsMiner.maxTokens"},
+		"persona":    {small + "judge: {namedPersonas: [deaf, mute]}\n", "judge.namedPersonas[1]: \"mute\" is not one of"},
 		"zero":       {group("name: b, count: 0, model: S21, firmware: LuxOS, firstAddress: 127.11.0.3, budget: site"), "fleet.groups[1].count"},
 	}
 	for name, c := range cases {
@@ -131,6 +135,25 @@ func TestReadChecksFleet(t *testing.T) {
 				t.Errorf("want an error with %q, got: %v", c.want, err)
 			}
 		})
+	}
+}
+
+func TestFleetFileHandsOverWhatOnlySomeMachinesHave(t *testing.T) {
+	s := read(t, strings.Replace(small, "gpuNodes:", `  - {name: b, count: 2, model: M60S, firmware: WhatsMinerV2, firstAddress: 127.11.0.1, budget: site, whatsMiner: {apiSwitch: true, fastBoot: true}}
+  - {name: c, count: 2, model: S21, firmware: VNish, firmwareVersion: 1.3.4, firstAddress: 127.12.0.1, budget: site}
+gpuNodes:`, 1))
+	data, err := s.FleetFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet, err := minersim.ParseFleet(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{fleet.Groups[0].WhatsMiner, fleet.Groups[1].WhatsMiner, fleet.Groups[2].FirmwareVersion}
+	want := []any{minersim.WhatsMiner{}, minersim.WhatsMiner{APISwitch: true, FastBoot: true}, "1.3.4"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

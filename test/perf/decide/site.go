@@ -4,6 +4,7 @@ package decide
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -33,6 +34,12 @@ const (
 	gpusPerNode = 8
 	gpu         = "nvidia.com/gpu"
 )
+
+// models of the miners of every site: named, so that the sites stay the same whatever else is simulated.
+var models = []string{
+	"Antminer S19j Pro", "Antminer S19 XP", "Antminer S19 XP Hyd", "Antminer S19k Pro",
+	"Antminer S21", "Antminer S21+", "Antminer S21 Pro", "Antminer S21 XP",
+}
 
 // lot draws one site; the same seed draws the same site.
 type lot struct {
@@ -93,19 +100,21 @@ func (l *lot) miners() {
 // curve draws a fleet of up to three models; each machine sleeps, or hashes at 60 to 100 % of its nameplate
 // with an efficiency that falls towards full power.
 func (l *lot) curve(a *power.Agent) {
-	models := minersim.Models()
 	kinds := 1 + l.IntN(3)
 	steps := max(1, l.Pieces/kinds)
 	var all []worth
 	for k := range kinds {
-		m := models[l.IntN(len(models))]
+		m, err := minersim.FindModel(models[l.IntN(len(models))])
+		if err != nil {
+			panic(err) // models names one that nobody simulates
+		}
 		count := float64(l.DevicesPerAgent / kinds)
 		if k == 0 {
 			count += float64(l.DevicesPerAgent % kinds)
 		}
 		rated := m.Watts * 1.05
 		a.Floor += power.Watts(count * 25)
-		a.Rated += power.Watts(count * rated)
+		a.Rated += power.Watts(math.Ceil(count * rated))
 		lowest := l.between(0.5, 0.7)
 		slope := l.between(1.02, 1.08) * m.TeraHashes / m.Watts
 		for s := range steps {

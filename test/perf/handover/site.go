@@ -162,6 +162,7 @@ func (s *site) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	files = append(files, filepath.Join(root, "config", "mining", "role.yaml"))
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -239,7 +240,7 @@ func (s *site) startOperator() (err error) {
 		Name: "operator", Path: filepath.Join(s.bin, "operator"), LogPath: filepath.Join(s.dir, "operator.log"),
 		Args: []string{
 			"--kubeconfig", path, "--namespace", systemNamespace, "--agent-image", "model", "--memory-limit", memory,
-			"--metrics-bind-address", s.metrics, "--health-probe-bind-address", "0",
+			"--metrics-bind-address", s.metrics, "--metrics-secure=false", "--health-probe-bind-address", "0",
 		},
 	})
 	return err

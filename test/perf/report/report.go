@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/counterweight-dev/counterweight/test/perf/decide"
+	"github.com/counterweight-dev/counterweight/test/perf/fleet"
 	"github.com/counterweight-dev/counterweight/test/perf/handover"
 	"github.com/counterweight-dev/counterweight/test/perf/shed"
 )
@@ -26,6 +27,16 @@ type Report struct {
 	Agent           *shed.Result `json:"agent,omitempty"`
 	AgentCPUPercent *float64     `json:"agentCPUPercent,omitempty"`
 	AgentShedMs     *float64     `json:"agentShedMs,omitempty"`
+
+	// AgentMixed has devices of every firmware.
+	AgentMixed           *shed.Result `json:"agentMixed,omitempty"`
+	AgentMixedCPUPercent *float64     `json:"agentMixedCPUPercent,omitempty"`
+	AgentMixedShedMs     *float64     `json:"agentMixedShedMs,omitempty"`
+
+	// Fleet is the drivers alone, at 1,000 machines of every firmware.
+	Fleet        *fleet.Result `json:"fleet,omitempty"`
+	FleetReadMs  *float64      `json:"fleetReadMs,omitempty"`
+	FleetSleepMs *float64      `json:"fleetSleepMs,omitempty"`
 
 	// HandOver is at 10,000 ASICs; Small is the same at 1,000, to compare what is written.
 	HandOver            *handover.Result      `json:"handover,omitempty"`

@@ -2,109 +2,53 @@ package shed
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/lease"
 	"github.com/counterweight-dev/counterweight/internal/minersim"
-	"github.com/counterweight-dev/counterweight/internal/rehearsal/cluster"
-	"github.com/counterweight-dev/counterweight/internal/rehearsal/proc"
 	"github.com/counterweight-dev/counterweight/test/perf/await"
+	"github.com/counterweight-dev/counterweight/test/perf/mixed"
 	"github.com/counterweight-dev/counterweight/test/perf/stats"
 )
 
-// machines are the simulated fleet.
-type machines struct {
-	process *proc.Process
-	url     string
-	o       Options
+// halves are so many machines, of Braiins OS and of LuxOS: the one asked over HTTP, the other over TCP.
+func halves(n int) mixed.Fleet {
+	ports := map[string]int{"BraiinsOS": braiinsPort}
+	return mixed.Of(ports,
+		minersim.Group{Name: "braiins", Count: n / 2, Model: "S21", Firmware: "BraiinsOS", FirstAddress: braiinsFirst, Budget: "bench", Ports: ports},
+		minersim.Group{Name: "luxos", Count: n - n/2, Model: "S21 XP", Firmware: "LuxOS", FirstAddress: luxosFirst, Budget: "bench"},
+	)
 }
 
-func startMachines(ctx context.Context, o Options, dir string) (*machines, error) {
-	fleet := minersim.FleetFile{Seed: 1, Groups: []minersim.Group{
-		{Name: "braiins", Count: o.Devices, Model: "S21", Firmware: "BraiinsOS", FirstAddress: braiinsFirst, Budget: "bench", Ports: map[string]int{"BraiinsOS": braiinsPort}},
-		{Name: "luxos", Count: o.Devices, Model: "S21 XP", Firmware: "LuxOS", FirstAddress: luxosFirst, Budget: "bench"},
-	}}
-	data, err := json.Marshal(fleet)
-	if err != nil {
-		return nil, fmt.Errorf("writing the fleet file: %w", err)
+// fleetOf is what is measured.
+func fleetOf(o Options) mixed.Fleet {
+	if o.Mixed {
+		return mixed.New(netip.MustParseAddr(mixedFirst), o.Devices)
 	}
-	path := filepath.Join(dir, "fleet.yaml") // JSON is YAML
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return nil, fmt.Errorf("writing the fleet file: %w", err)
-	}
-	port, err := cluster.FreePort()
-	if err != nil {
-		return nil, err
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
-	m := &machines{url: "http://" + address, o: o}
-	log := filepath.Join(dir, "sim.log")
-	m.process, err = proc.Start(proc.Spec{
-		Name: "asic-sim", Path: filepath.Join(o.Bin, "asic-sim"), Args: []string{"--fleet", path, "--http", address}, LogPath: log, Ahead: true,
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = await.Until(ctx, 30*time.Second, 100*time.Millisecond, func() error { return m.get(ctx, "/healthz", nil) })
-	if err != nil {
-		m.process.Stop(0)
-		return nil, fmt.Errorf("%w; its log ends with: %s", err, proc.LastLines(log, 1))
-	}
-	return m, nil
+	return halves(o.Devices)
 }
 
-func (m *machines) assignment() lease.Assignment {
-	return lease.Assignment{
-		Ranges:   []string{rangeOf(braiinsFirst, m.o.Devices), rangeOf(luxosFirst, m.o.Devices)},
-		Firmware: "Auto", Ports: map[string]int{"BraiinsOS": braiinsPort}, UncertaintyPercent: 1,
-	}
+// assignment tells the agent where its machines are, and not what they run.
+func (r *rig) assignment() lease.Assignment {
+	return lease.Assignment{Ranges: r.machines.Ranges(), Firmware: "Auto", Ports: r.machines.Ports(), UncertaintyPercent: 1}
 }
 
-func (m *machines) get(ctx context.Context, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url+path, nil)
-	if err != nil {
-		return fmt.Errorf("asking asic-sim: %w", err)
+// writeCredentials writes what lets the agent in, as a pool's secret has it.
+func (r *rig) writeCredentials(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return fmt.Errorf("writing credentials: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("asking asic-sim: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("asic-sim answers %s", response.Status)
-	}
-	if into == nil {
-		return nil
-	}
-	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
-		return fmt.Errorf("asking asic-sim: %w", err)
+	for firmware, password := range r.machines.Passwords() {
+		if err := os.WriteFile(filepath.Join(dir, firmware+".password"), []byte(password), 0o600); err != nil {
+			return fmt.Errorf("writing credentials: %w", err)
+		}
 	}
 	return nil
-}
-
-// hashing names the machines that no order to stop has reached: one that got it ramps from that instant on.
-func (m *machines) hashing(ctx context.Context) (names []string, err error) {
-	var truth struct {
-		Devices []struct {
-			State             minersim.State
-			Firmware, Address string
-		}
-	}
-	if err := m.get(ctx, "/truth", &truth); err != nil {
-		return nil, err
-	}
-	for _, d := range truth.Devices {
-		if d.State == minersim.Hashing {
-			names = append(names, d.Firmware+" "+d.Address)
-		}
-	}
-	return names, nil
 }
 
 // lookEvery is how often the truth is read while machines are shed.
@@ -112,12 +56,12 @@ const lookEvery = 10 * time.Millisecond
 
 // shed orders everything down to the floor and watches the truth until the last machine got its order.
 func (r *rig) shed(ctx context.Context, out *Result, looks *[]float64) error {
-	before, err := r.fleet.hashing(ctx)
+	before, err := r.fleet.Hashing(ctx)
 	if err != nil {
 		return err
 	}
-	if len(before) != 2*r.o.Devices {
-		return fmt.Errorf("%d of %d machines hash before the shed", len(before), 2*r.o.Devices)
+	if len(before) != r.o.Devices {
+		return fmt.Errorf("%d of %d machines hash before the shed", len(before), r.o.Devices)
 	}
 	r.ordered = r.newest().Floor
 	began, clock := stats.Now(), stats.Start()
@@ -127,7 +71,7 @@ func (r *rig) shed(ctx context.Context, out *Result, looks *[]float64) error {
 	round := Round{}
 	last := clock.Ms()
 	err = await.Until(ctx, time.Minute, lookEvery, func() error {
-		left, err := r.fleet.hashing(ctx)
+		left, err := r.fleet.Hashing(ctx)
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/counterweight-dev/counterweight/internal/link"
 	"github.com/counterweight-dev/counterweight/internal/rehearsal/proc"
 	"github.com/counterweight-dev/counterweight/test/perf/await"
+	"github.com/counterweight-dev/counterweight/test/perf/mixed"
 	"github.com/counterweight-dev/counterweight/test/perf/stats"
 )
 
@@ -22,8 +23,9 @@ import (
 type Options struct {
 	// Bin holds miner-agent and asic-sim.
 	Bin string
-	// Devices of each of the two firmwares.
+	// Devices in all: of every firmware where they are Mixed, else of two.
 	Devices int
+	Mixed   bool
 	// Watch is how long the agent's processor time is watched; Rounds how often everything is shed.
 	Watch  time.Duration
 	Rounds int
@@ -42,9 +44,10 @@ type Result struct {
 	// LookMs is how far apart the looks at the machines were.
 	LookMs float64 `json:"lookP99Ms"`
 	// UnderMs is, in the first round, until the agent had verified that its devices draw no more than the
-	// lease: device time for the most part.
-	UnderMs  float64 `json:"underLeaseMs"`
-	Protocol string  `json:"protocol"`
+	// lease: device time for the most part. Not watched where they are mixed.
+	UnderMs float64 `json:"underLeaseMs,omitempty"`
+	// Firmwares of the devices, once for each generation.
+	Firmwares []string `json:"firmwares"`
 }
 
 // Round is one shed of everything.
@@ -71,6 +74,7 @@ func (r Result) Ms() (out []float64) {
 const (
 	braiinsFirst = "127.120.0.1"
 	luxosFirst   = "127.120.2.1"
+	mixedFirst   = "127.120.16.1"
 	agentAddress = "127.120.255.1"
 	agentPort    = "7443"
 	httpPort     = "8082"
@@ -80,14 +84,15 @@ const (
 
 // Measure runs the rounds; the first one also watches the agent at rest.
 func Measure(ctx context.Context, o Options) (Result, error) {
-	out := Result{Devices: 2 * o.Devices, Protocol: "half BraiinsOS (gRPC), half LuxOS (TCP)"}
+	machines := fleetOf(o)
+	out := Result{Devices: o.Devices, Firmwares: machines.Firmwares()}
 	var looks []float64
 	yard := &stats.Yardstick{}
 	late, calm := context.WithCancel(ctx)
 	defer calm()
 	go yard.Run(late)
 	for round := range o.Rounds {
-		err := withRig(ctx, o, yard, func(r *rig) error {
+		err := withRig(ctx, o, machines, yard, func(r *rig) error {
 			if round > 0 {
 				return r.shed(ctx, &out, &looks)
 			}
@@ -109,9 +114,13 @@ func (r *rig) first(ctx context.Context, out *Result, looks *[]float64) error {
 	if err := r.rest(ctx, r.o.Watch, out); err != nil {
 		return err
 	}
+	r.o.Say("  at rest: %.2f %% of one core over %.1f s, %.1f MiB (peak %.1f)", out.CPUPercent, out.WatchSeconds, out.RSSMiB, out.PeakRSSMiB)
 	clock := stats.Start()
 	if err := r.shed(ctx, out, looks); err != nil {
 		return err
+	}
+	if r.o.Mixed { // until readings of all of them are believed, the slowest to start takes minutes
+		return nil
 	}
 	err := r.under(ctx)
 	out.UnderMs = clock.Ms()
@@ -120,11 +129,12 @@ func (r *rig) first(ctx context.Context, out *Result, looks *[]float64) error {
 
 // rig is a fleet, an agent and the operator's end of its stream.
 type rig struct {
-	o      Options
-	dir    string
-	fleet  *machines
-	agent  *proc.Process
-	orders *link.Outbox
+	o        Options
+	dir      string
+	machines mixed.Fleet
+	fleet    *mixed.Running
+	agent    *proc.Process
+	orders   *link.Outbox
 	// ordered is the lease that sheds everything: the floor as the agent reported it.
 	ordered lease.Watts
 
@@ -135,7 +145,7 @@ type rig struct {
 }
 
 // withRig starts everything, lets the agent find its machines under a full lease, and ends everything.
-func withRig(ctx context.Context, o Options, yard *stats.Yardstick, use func(*rig) error) error {
+func withRig(ctx context.Context, o Options, machines mixed.Fleet, yard *stats.Yardstick, use func(*rig) error) error {
 	dir, err := os.MkdirTemp("", "bench-agent-")
 	if err != nil {
 		return fmt.Errorf("making the work folder: %w", err)
@@ -143,17 +153,17 @@ func withRig(ctx context.Context, o Options, yard *stats.Yardstick, use func(*ri
 	defer func() { _ = os.RemoveAll(dir) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &rig{o: o, dir: dir, yard: yard, orders: link.NewOutbox(), issuer: lease.NewIssuer(1)}
-	if r.fleet, err = startMachines(ctx, o, dir); err != nil {
+	r := &rig{o: o, machines: machines, dir: dir, yard: yard, orders: link.NewOutbox(), issuer: lease.NewIssuer(1)}
+	if r.fleet, err = machines.Start(ctx, o.Bin, dir); err != nil {
 		return err
 	}
-	defer r.fleet.process.Stop(time.Second)
+	defer r.fleet.Stop()
 	options, err := r.startAgent()
 	if err != nil {
 		return err
 	}
 	defer r.agent.Stop(time.Second)
-	r.issuer.Assign(r.fleet.assignment(), func(_, _ lease.Assignment) bool { return false })
+	r.issuer.Assign(r.assignment(), func(_, _ lease.Assignment) bool { return false })
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
@@ -187,11 +197,15 @@ func (r *rig) startAgent() (link.Options, error) {
 			return link.Options{}, fmt.Errorf("writing certificates: %w", err)
 		}
 	}
+	credentials := filepath.Join(r.dir, "credentials")
+	if err := r.writeCredentials(credentials); err != nil {
+		return link.Options{}, err
+	}
 	r.agent, err = proc.Start(proc.Spec{
 		Name: "miner-agent", Path: filepath.Join(r.o.Bin, "miner-agent"), LogPath: filepath.Join(r.dir, "agent.log"),
 		Args: []string{
 			"run", "--listen", agentAddress + ":" + agentPort, "--http", agentAddress + ":" + httpPort, "--tls-dir", r.dir,
-			"--credentials-dir", filepath.Join(r.dir, "none"), "--pool", "mining/bench", "--pod-uid", podUID,
+			"--credentials-dir", credentials, "--pool", "mining/bench", "--pod-uid", podUID,
 		},
 	})
 	return link.Options{
@@ -237,8 +251,8 @@ func (r *rig) settle(ctx context.Context) error {
 		if n.Rated > 0 {
 			r.lease(2*n.Rated, 0)
 		}
-		if n.Counts.Hashing != 2*r.o.Devices || n.Bound > n.LeaseWatts {
-			return fmt.Errorf("%d of %d machines hash, as the agent sees it", n.Counts.Hashing, 2*r.o.Devices)
+		if n.Counts.Hashing != r.o.Devices || n.Bound > n.LeaseWatts {
+			return fmt.Errorf("%d of %d machines hash, as the agent sees it", n.Counts.Hashing, r.o.Devices)
 		}
 		return nil
 	})

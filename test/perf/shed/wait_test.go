@@ -10,14 +10,6 @@ import (
 	"github.com/counterweight-dev/counterweight/test/perf/await"
 )
 
-func TestRangeOf(t *testing.T) {
-	for n, want := range map[int]string{1: "127.120.0.1-127.120.0.1", 128: "127.120.0.1-127.120.0.128", 256: "127.120.0.1-127.120.1.0"} {
-		if got := rangeOf("127.120.0.1", n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
-		}
-	}
-}
-
 func TestUntilTellsTheLastFailure(t *testing.T) {
 	tries := 0
 	err := await.Until(t.Context(), time.Minute, 0, func() error {
