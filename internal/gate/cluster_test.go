@@ -30,6 +30,7 @@ import (
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
 	"github.com/counterweight-dev/counterweight/internal/gate"
+	"github.com/counterweight-dev/counterweight/internal/testenv"
 )
 
 // The cast of the tests. red and blue are enrolled, green is not; the tenant has ClusterRole admin in all.
@@ -79,14 +80,14 @@ func newCluster() (*cluster, error) {
 	ctx := context.Background()
 	env := &envtest.Environment{CRDInstallOptions: envtest.CRDInstallOptions{
 		Paths: []string{"../../config/crd/bases"}, ErrorIfPathMissing: true,
-	}}
+	}, ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		env.BinaryAssetsDirectory = "../../bin/k8s"
 	}
 	env.ControlPlane.GetAPIServer().Configure().
 		Set("authorization-mode", "Node", "RBAC").
 		Append("enable-admission-plugins", "NodeRestriction")
-	config, err := env.Start()
+	config, err := testenv.StartPatiently(env)
 	if err != nil {
 		return nil, fmt.Errorf("starting the control plane: %w", err)
 	}

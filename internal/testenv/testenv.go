@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
@@ -83,13 +84,37 @@ func start(options ...Option) (*rest.Config, func() error, error) {
 	for _, option := range options {
 		option(environment)
 	}
-	config, err := environment.Start()
+	config, err := StartPatiently(environment)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("starting an API server from %s: %w", assets, err), environment.Stop())
+		return nil, nil, fmt.Errorf("starting an API server from %s: %w", assets, err)
 	}
 	// Suites are bound by the API server, not by a client's manners.
 	config.QPS, config.Burst = -1, -1
 	return config, environment.Stop, nil
+}
+
+// namespaceWaits is how often the five seconds are waited that envtest gives a new API server to write its
+// default namespace.
+const namespaceWaits = 24
+
+// StartPatiently starts an environment, and stops it again where it can't. envtest gives up five seconds
+// after the API server is healthy if it has no default namespace, whatever the start timeouts say. Where
+// that happens the server runs and its config is known, so the same server is waited for once more.
+func StartPatiently(environment *envtest.Environment) (*rest.Config, error) {
+	existing := environment.UseExistingCluster
+	config, err := environment.Start()
+	for range namespaceWaits {
+		if !wait.Interrupted(err) || environment.Config == nil {
+			break
+		}
+		environment.UseExistingCluster = new(true)
+		config, err = environment.Start()
+	}
+	environment.UseExistingCluster = existing // Stop stops only what is not said to be there already.
+	if err != nil {
+		return nil, errors.Join(err, environment.Stop())
+	}
+	return config, nil
 }
 
 // Root is the directory of this repository, found upwards from where the test runs.

@@ -1,14 +1,19 @@
 package testenv
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
 func TestMissingControlPlaneSaysWhatToDo(t *testing.T) {
@@ -61,4 +66,32 @@ func TestStartInstallsTheCRDs(t *testing.T) {
 	}
 	stop()
 	stop()
+}
+
+// An API server on a loaded machine is healthy long before it has written its default namespace.
+func TestALateDefaultNamespaceIsWaitedFor(t *testing.T) {
+	const before = 120 // envtest asks 20 times a second and gives up after five seconds
+	var asked atomic.Int64
+	answers := map[string]string{
+		"/api":    `{"kind":"APIVersions","versions":["v1"]}`,
+		"/apis":   `{"kind":"APIGroupList","apiVersion":"v1","groups":[]}`,
+		"/api/v1": `{"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"namespaces","kind":"Namespace","namespaced":false,"verbs":["get"]}]}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		answer, known := answers[r.URL.Path]
+		if r.URL.Path == "/api/v1/namespaces/default" && asked.Add(1) > before {
+			answer, known = `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"default"}}`, true
+		}
+		if !known {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = w.Write([]byte(answer))
+	}))
+	defer server.Close()
+	environment := &envtest.Environment{UseExistingCluster: new(true), Config: &rest.Config{Host: server.URL, QPS: -1}}
+	if _, err := StartPatiently(environment); err != nil {
+		t.Errorf("after %d requests: %v", asked.Load(), err)
+	}
 }
