@@ -78,21 +78,17 @@ func startCluster(t *testing.T) *cluster {
 
 func newCluster() (*cluster, error) {
 	ctx := context.Background()
-	env := &envtest.Environment{CRDInstallOptions: envtest.CRDInstallOptions{
-		Paths: []string{"../../config/crd/bases"}, ErrorIfPathMissing: true,
-	}, ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		env.BinaryAssetsDirectory = "../../bin/k8s"
-	}
-	env.ControlPlane.GetAPIServer().Configure().
-		Set("authorization-mode", "Node", "RBAC").
-		Append("enable-admission-plugins", "NodeRestriction")
-	config, err := testenv.StartPatiently(env)
+	var env *envtest.Environment
+	config, stop, err := testenv.New(func(e *envtest.Environment) {
+		e.ControlPlane.GetAPIServer().Configure().
+			Set("authorization-mode", "Node", "RBAC").
+			Append("enable-admission-plugins", "NodeRestriction")
+		env = e
+	})
 	if err != nil {
-		return nil, fmt.Errorf("starting the control plane: %w", err)
+		return nil, err
 	}
-	cleanup = append(cleanup, func() { _ = env.Stop() })
-	config.QPS, config.Burst = -1, 0
+	cleanup = append(cleanup, func() { _ = stop() })
 	c := &cluster{config: config}
 	if err := startControllers(env); err != nil {
 		return nil, err
@@ -136,11 +132,7 @@ func startControllers(env *envtest.Environment) error {
 	if err := os.WriteFile(path, kubeconfig, 0o600); err != nil {
 		return err
 	}
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	if assets == "" {
-		assets = "../../bin/k8s"
-	}
-	cmd := exec.Command(filepath.Join(assets, "kube-controller-manager"),
+	cmd := exec.Command(filepath.Join(env.BinaryAssetsDirectory, "kube-controller-manager"),
 		"--kubeconfig="+path, "--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=true",
 		"--controllers=clusterrole-aggregation-controller,garbage-collector-controller,namespace-controller,"+
 			"job-controller,cronjob-controller,deployment-controller,replicaset-controller,statefulset-controller,"+

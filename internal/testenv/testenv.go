@@ -36,7 +36,7 @@ type Option func(*envtest.Environment)
 // it again does nothing.
 func Start(tb TB, options ...Option) (config *rest.Config, stop func()) {
 	tb.Helper()
-	config, halt, err := start(options...)
+	config, halt, err := New(options...)
 	if err != nil {
 		tb.Fatalf("%v", err)
 	}
@@ -50,7 +50,7 @@ func Start(tb TB, options ...Option) (config *rest.Config, stop func()) {
 // Run runs a package's tests on one API server, which use is handed before the first of them. It is for
 // TestMain: os.Exit(testenv.Run(m, use)).
 func Run(m *testing.M, use func(*rest.Config), options ...Option) int {
-	config, halt, err := start(options...)
+	config, halt, err := New(options...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -64,7 +64,8 @@ func Run(m *testing.M, use func(*rest.Config), options ...Option) int {
 	return code
 }
 
-func start(options ...Option) (*rest.Config, func() error, error) {
+// New starts an API server for who has no test at hand to fail; the caller calls stop when done.
+func New(options ...Option) (config *rest.Config, stop func() error, err error) {
 	root, err := Root()
 	if err != nil {
 		return nil, nil, err
@@ -84,7 +85,7 @@ func start(options ...Option) (*rest.Config, func() error, error) {
 	for _, option := range options {
 		option(environment)
 	}
-	config, err := StartPatiently(environment)
+	config, err = patiently(environment)
 	if err != nil {
 		return nil, nil, fmt.Errorf("starting an API server from %s: %w", assets, err)
 	}
@@ -97,10 +98,10 @@ func start(options ...Option) (*rest.Config, func() error, error) {
 // default namespace.
 const namespaceWaits = 24
 
-// StartPatiently starts an environment, and stops it again where it can't. envtest gives up five seconds
+// patiently starts an environment, and stops it again where it can't. envtest gives up five seconds
 // after the API server is healthy if it has no default namespace, whatever the start timeouts say. Where
 // that happens the server runs and its config is known, so the same server is waited for once more.
-func StartPatiently(environment *envtest.Environment) (*rest.Config, error) {
+func patiently(environment *envtest.Environment) (*rest.Config, error) {
 	existing := environment.UseExistingCluster
 	config, err := environment.Start()
 	for range namespaceWaits {

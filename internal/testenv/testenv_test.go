@@ -91,7 +91,7 @@ func TestALateDefaultNamespaceIsWaitedFor(t *testing.T) {
 	}))
 	defer server.Close()
 	environment := &envtest.Environment{UseExistingCluster: new(true), Config: &rest.Config{Host: server.URL, QPS: -1}}
-	if _, err := StartPatiently(environment); err != nil {
+	if _, err := patiently(environment); err != nil {
 		t.Errorf("after %d requests: %v", asked.Load(), err)
 	}
 }
