@@ -166,15 +166,17 @@ func (r *SiteReconciler) stamp(ctx context.Context, w *powerv1.GPUWorkload, epoc
 
 // catchUp fails until the caches of what is counted are as new as an uncached list: watts must not shrink
 // by a stale read (L6). A pool that a stale cache lacks would leave its watts out of the ledger, and without the
-// StatefulSets of pools an agent's pod proves to be nobody's.
+// StatefulSets of pools an agent's pod proves to be nobody's. A stamp whose answer was lost took effect, and no read
+// of the cache waits for it by itself.
 func (r *SiteReconciler) catchUp(ctx context.Context) error {
 	var (
-		pods  corev1.PodList
-		pools powerv1.MinerPoolList
-		sets  appsv1.StatefulSetList
+		pods   corev1.PodList
+		pools  powerv1.MinerPoolList
+		sets   appsv1.StatefulSetList
+		claims powerv1.GPUWorkloadList
 	)
 	// What made an agent's pod is listed after it: it was there before.
-	for _, list := range []client.ObjectList{&pods, &pools, &sets} {
+	for _, list := range []client.ObjectList{&pods, &pools, &sets, &claims} {
 		if err := r.Live.List(ctx, list); err != nil {
 			return fmt.Errorf("taking over: listing %T: %w", list, err)
 		}
@@ -191,7 +193,9 @@ func (r *SiteReconciler) catchUp(ctx context.Context) error {
 	sets.Items = slices.DeleteFunc(sets.Items, func(set appsv1.StatefulSet) bool {
 		return owners[set.UID] == "" // users' own are no agents
 	})
-	if err := errors.Join(caughtAll(ctx, r, pods.Items), caughtAll(ctx, r, pools.Items), caughtAll(ctx, r, sets.Items)); err != nil {
+	if err := errors.Join(
+		caughtAll(ctx, r, pods.Items), caughtAll(ctx, r, pools.Items), caughtAll(ctx, r, sets.Items), caughtAll(ctx, r, claims.Items),
+	); err != nil {
 		return err
 	}
 	return r.catchUpLimits(ctx)

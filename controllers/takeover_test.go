@@ -32,7 +32,7 @@ func TestTakeoverWaitsForItsCaches(t *testing.T) {
 	agents.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "MinerPool", Name: "p", UID: "p", Controller: new(true)}}
 	for name, o := range map[string]client.Object{
 		"the agents of a pool": agents, "a budget": &powerv1.PowerBudget{}, "a pool": &powerv1.MinerPool{}, "a curtailment": &powerv1.CurtailmentEvent{},
-		"a gated pod": gated,
+		"a gated pod": gated, "a workload": &powerv1.GPUWorkload{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.SetName("it")
