@@ -147,6 +147,14 @@ func (c *cache) deliver(k kind) {
 	c.schedule(k)
 }
 
+// goOn ends every stall; what waited for the end of one is seen now.
+func (c *cache) goOn() {
+	c.stalled, c.due = [kinds]time.Duration{}, [kinds]time.Duration{}
+	for k := range kinds {
+		c.o.h.at(c.o.h.now, func() { c.o.do(func() { c.deliver(k) }) })
+	}
+}
+
 // see takes one change in and tells the controllers.
 func (c *cache) see(k kind, ch *change) {
 	c.tell(k, c.put(k, ch), ch, false)

@@ -368,7 +368,7 @@ func (h *history) calmDown() {
 	h.cuts = [2][maxGroups]cut{}
 	h.pausing = [2]time.Duration{}
 	for _, o := range h.operators {
-		o.cache.stalled = [kinds]time.Duration{}
+		o.cache.goOn()
 		if o.paused {
 			o.resume()
 		}

@@ -65,8 +65,11 @@ func (c *checker) handingOver() bool {
 // a write 20 s later.
 const restoreWithin = 30 * time.Second
 
-// restoring tells whether a limit rose so lately that leases may still be on their way up to it.
-func (c *checker) restoring() bool { return c.h.cfg.live && c.h.now-c.lifted < restoreWithin }
+// restoring tells whether a limit rose so lately that leases may still be on their way up to it, or changes so soon
+// that they may be on their way down: miners shed before an announced fall.
+func (c *checker) restoring() bool {
+	return c.h.cfg.live && min(c.h.now-c.lifted, c.boundary-c.h.now) < restoreWithin
+}
 
 // provenIn is how long a node must be heard to prove that a pod which vanished has ended.
 const provenIn = 110 * time.Second
