@@ -92,6 +92,9 @@ type Reading struct {
 	Uptime time.Duration // 0 where unknown
 }
 
+// restartedAfter says that the machine was started after a time, as far as it tells.
+func (r Reading) restartedAfter(at time.Duration) bool { return r.Uptime > 0 && r.At-r.Uptime > at }
+
 // Order is one thing to command now.
 type Order struct {
 	Device  *Device

@@ -65,7 +65,7 @@ func (d *Device) judge(r Reading) {
 		d.verified = false
 		f.rebooted, f.retryAt = true, r.At
 	case first:
-		d.undone(r.At)
+		d.undone(r.At, d.unanswered || r.restartedAfter(d.lastWrite))
 	}
 }
 
@@ -81,13 +81,13 @@ func (d *Device) rose(v verdict, first bool, at time.Duration) {
 	}
 }
 
-// undone counts a write that took no effect, and gives up after the last retry. One that got no answer was lost on
-// the way rather than ignored, and the first repeat of it does not wait: a limit may be about to fall.
-func (d *Device) undone(at time.Duration) {
+// undone counts a write that took no effect, and gives up after the last retry. One that got no answer, or before the
+// machine restarted, was lost rather than ignored, and the first repeat of it does not wait: a limit may be about to fall.
+func (d *Device) undone(at time.Duration, lost bool) {
 	f := &d.faults
 	f.tries++
 	f.retryAt = at + retryRest*time.Duration(f.tries)
-	if f.tries == 1 && d.unanswered {
+	if f.tries == 1 && lost {
 		f.retryAt = at
 	}
 	switch {

@@ -70,6 +70,27 @@ func TestALostOrderIsRepeatedAtOnce(t *testing.T) {
 	}
 }
 
+// So is one that a restart of the machine undid before it was ever seen done.
+// Rules: liveness b.
+func TestAnOrderThatARestartUndidIsRepeatedAtOnce(t *testing.T) {
+	d, now := device("d", s21, at(3500)), start
+	var wrote []time.Duration
+	for ; now < start+60*sec; now += sec {
+		r := shows(d, now, at(3500))
+		if r.Uptime = now - start - 3*sec; r.Uptime <= 0 { // it starts between the first order and the second
+			r.Uptime += 3600 * sec
+		}
+		d.Saw(r)
+		for _, o := range Fit([]*Device{d}, 0, 0, now) {
+			d.Write(now, o.Setting)
+			wrote = append(wrote, now-start)
+		}
+	}
+	if diff := cmp.Diff([]time.Duration{0, 10 * sec, 40 * sec}, wrote); diff != "" {
+		t.Errorf("told at (-want +got):\n%s", diff)
+	}
+}
+
 // Others are shed in the place of a device whose order was found undone, at once and not after retries.
 // Rules: liveness b.
 func TestOthersInItsPlace(t *testing.T) {

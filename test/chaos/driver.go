@@ -123,7 +123,7 @@ func (p *driver) reach(ctx context.Context) error {
 		return miner.ErrUnreachable
 	}
 	if !p.d.reachable() || h.chance(h.cfg.lost) {
-		if h.chance(0.1) {
+		if h.chance(0.1) && !h.cfg.wild { // nothing else goes wrong there
 			stuck := h.between(time.Second, 30*time.Second)
 			h.check.impaired(p.d, stuck) // it can't be told anything meanwhile
 			p.a.hang(stuck)

@@ -23,7 +23,7 @@ var operatorMutants = []Mutant{
 	{"takeover-waits-for-no-cache", "L6", "controllers/site_takeover.go",
 		"	if err := r.catchUp(ctx); err != nil {\n		return err\n	}\n", ""},
 	{"takeover-overlooks-agents", "L9", "controllers/site_takeover.go",
-		"&pods, &pools, &sets} {", "&pods, &pools} {"},
+		"&pods, &pools, &sets, &claims} {", "&pods, &pools, &claims} {"},
 	{"nobody-is-waited-for", "L9", "controllers/holdings.go",
 		"l.kept(a, spans)\n", "l.kept(a, spans)[:0]\n"},
 	{"stamping-may-fail", "L7", "controllers/site_takeover.go",
