@@ -3,11 +3,13 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
@@ -35,6 +37,11 @@ type Leader struct {
 	clock     func() time.Time
 	timeout   timeouts
 	renewedAt atomic.Int64 // nanoseconds of the last successful write of the Lease
+	// aloneAt is the nanoseconds from which whoever led before can lead no more.
+	aloneAt atomic.Int64
+	// last is the Lease as the elector last saw it, and since when it has been so.
+	last      resourcelock.LeaderElectionRecord
+	lastSince time.Time
 }
 
 // NewLeader makes a candidate with an identity of its own: its name, for people who ask who leads, and a
@@ -60,6 +67,41 @@ func newLeader(client coordinationclient.LeasesGetter, namespace, identity strin
 	}
 }
 
+// Get reads the election's Lease for the elector.
+func (l *Leader) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	r, raw, err := l.Interface.Get(ctx)
+	switch {
+	case err == nil:
+		l.saw(*r)
+	case apierrors.IsNotFound(err):
+		l.saw(resourcelock.LeaderElectionRecord{})
+	}
+	return r, raw, err //nolint:wrapcheck // the elector compares API errors
+}
+
+// saw notes what the Lease says now. Where this process has just taken it, whoever led before is through if it let the
+// Lease go, or was silent for as long as a renewal lasts. Where the Lease was deleted, or its holder taken out of it, that
+// one goes on until its renewal has run out.
+func (l *Leader) saw(r resourcelock.LeaderElectionRecord) {
+	now, own := l.clock(), l.Identity()
+	if r.HolderIdentity == own && l.last.HolderIdentity != own {
+		alone := now.Add(LeaseDuration)
+		switch {
+		case l.last.HolderIdentity != "":
+			alone = l.lastSince.Add(LeaseDuration)
+		case l.last.LeaseDurationSeconds == 1: // as client-go's elector lets it go
+			alone = now
+		}
+		l.aloneAt.Store(alone.UnixNano())
+	}
+	if l.lastSince.IsZero() || !reflect.DeepEqual(r, l.last) {
+		l.last, l.lastSince = r, now
+	}
+}
+
+// Alone is when whoever led before can lead no more.
+func (l *Leader) Alone() time.Time { return time.Unix(0, l.aloneAt.Load()) }
+
 // Create writes the election's Lease for the first time.
 func (l *Leader) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
 	begun := l.clock()
@@ -83,6 +125,7 @@ func (l *Leader) Update(ctx context.Context, r resourcelock.LeaderElectionRecord
 func (l *Leader) renewed(r resourcelock.LeaderElectionRecord, begun time.Time) {
 	if r.HolderIdentity == l.Identity() {
 		l.renewedAt.Store(begun.UnixNano())
+		l.saw(r)
 	}
 }
 

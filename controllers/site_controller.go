@@ -73,6 +73,8 @@ type SiteReconciler struct {
 	inForce map[types.NamespacedName]int64
 	// met is the highest epoch that any agent has shown.
 	met atomic.Uint64
+	// waited is until when this process said that it waits for the leader before it.
+	waited time.Time
 	// hush is until when nothing is admitted, because the API server's store went back in time.
 	hush time.Time
 	base context.Context //nolint:containedctx // the streams outlive the pass that opens them
@@ -88,6 +90,7 @@ type SiteReconciler struct {
 type leader interface {
 	Read(ctx context.Context) (uint64, error)
 	Fresh() bool
+	Alone() time.Time
 }
 
 var siteRequest = reconcile.Request{NamespacedName: types.NamespacedName{Name: "site"}}
@@ -101,8 +104,8 @@ func (r *SiteReconciler) Reconcile(ctx context.Context, _ reconcile.Request) (re
 	if err := r.stillFirst(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	if err := r.takeOver(ctx); err != nil {
-		return reconcile.Result{}, err
+	if wait, err := r.takeOver(ctx); err != nil || wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, err
 	}
 	s, err := r.snapshot(ctx)
 	if err != nil {

@@ -27,25 +27,62 @@ const lift = 1_000_000_000_000
 
 // takeOver makes this process the leader of the ledger (L7), once: the epoch from the election's Lease
 // and above every epoch met, the epoch stamped on every workload so that an older leader can write no
-// more, and caches that are at least as new as an uncached list begun after that.
-func (r *SiteReconciler) takeOver(ctx context.Context) error {
+// more, and caches that are at least as new as an uncached list begun after that. It answers how long to wait
+// before that: a leader whose Lease was deleted leads on, and what is made after the stamps it may write.
+func (r *SiteReconciler) takeOver(ctx context.Context) (time.Duration, error) {
 	if r.links != nil {
-		return nil
+		return 0, nil
 	}
 	epoch, err := r.Leader.Read(ctx)
 	if err != nil {
-		return fmt.Errorf("taking over: %w", err)
+		return 0, fmt.Errorf("taking over: %w", err)
 	}
 	var claims powerv1.GPUWorkloadList
 	if err := r.Live.List(ctx, &claims); err != nil {
-		return fmt.Errorf("taking over: listing GPU workloads: %w", err)
+		return 0, fmt.Errorf("taking over: listing GPU workloads: %w", err)
 	}
-	if epoch, err = r.above(ctx, epoch, claims.Items); err != nil {
+	if wait := r.Leader.Alone().Sub(r.Clock()); wait > 0 {
+		led, err := r.ledBefore(ctx, claims.Items)
+		if err != nil || led {
+			r.waits(ctx, wait)
+			return wait, err
+		}
+	}
+	return 0, r.lead(ctx, epoch, claims.Items)
+}
+
+// waits says once why nobody decides for now.
+func (r *SiteReconciler) waits(ctx context.Context, wait time.Duration) {
+	if until := r.Leader.Alone(); !until.Equal(r.waited) {
+		r.waited = until
+		log.FromContext(ctx).Info("The leader Lease was deleted or its holder taken out: whoever led may lead yet", "wait", wait)
+	}
+}
+
+// ledBefore tells whether anybody has led this cluster's ledger: whoever did left its stamp on each workload, and wrote how
+// addresses are split before the first agent heard of it.
+func (r *SiteReconciler) ledBefore(ctx context.Context, claims []powerv1.GPUWorkload) (bool, error) {
+	for i := range claims {
+		if met := uint64(claims[i].Status.Epoch); met != 0 && met != r.stamped {
+			return true, nil
+		}
+	}
+	var pools powerv1.MinerPoolList
+	if err := r.Live.List(ctx, &pools); err != nil {
+		return false, fmt.Errorf("taking over: listing miner pools: %w", err)
+	}
+	return slices.ContainsFunc(pools.Items, func(p powerv1.MinerPool) bool { return len(p.Status.Splits) > 0 }), nil
+}
+
+// lead takes over once nobody else leads.
+func (r *SiteReconciler) lead(ctx context.Context, epoch uint64, claims []powerv1.GPUWorkload) error {
+	var err error
+	if epoch, err = r.above(ctx, epoch, claims); err != nil {
 		return err
 	}
 	r.stamped = epoch
-	for i := range claims.Items {
-		if err := r.stamp(ctx, &claims.Items[i], epoch); err != nil {
+	for i := range claims {
+		if err := r.stamp(ctx, &claims[i], epoch); err != nil {
 			return err
 		}
 	}
@@ -60,7 +97,7 @@ func (r *SiteReconciler) takeOver(ctx context.Context) error {
 	}
 	r.epoch, r.inForce = epoch, nil
 	r.links = newLinks(epoch, r.Stream, r.Clock, r.wake, r.outrank, log.FromContext(ctx).WithName("links"))
-	log.FromContext(ctx).Info("Leading the ledger", "epoch", epoch, "workloads", len(claims.Items))
+	log.FromContext(ctx).Info("Leading the ledger", "epoch", epoch, "workloads", len(claims))
 	return nil
 }
 

@@ -148,11 +148,61 @@ func TestLeadersThatMeetOneEpochGoByTwo(t *testing.T) {
 	}
 }
 
+// TestTakeoverWaitsForWhoLedBefore: nothing is stamped while another may lead, unless nobody ever led.
+// Rules: L7.
+func TestTakeoverWaitsForWhoLedBefore(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	pool, claim := &powerv1.MinerPool{}, &powerv1.GPUWorkload{}
+	pool.Status.Splits, claim.Status.Epoch = []powerv1.MinerPoolSplit{{}}, 7
+	for name, c := range map[string]struct {
+		found client.Object
+		alone time.Time
+		wait  time.Duration
+	}{
+		"a workload that is stamped":               {claim, now.Add(20 * time.Second), 20 * time.Second},
+		"a pool whose agents were told":            {pool, now.Add(20 * time.Second), 20 * time.Second},
+		"a new pool, where nobody led":             {&powerv1.MinerPool{}, now.Add(20 * time.Second), 0},
+		"a stamped one, where no other leads":      {claim, now, 0},
+		"a workload that this process has stamped": {&powerv1.GPUWorkload{Status: powerv1.GPUWorkloadStatus{Epoch: 9}}, now.Add(20 * time.Second), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			scheme := runtime.NewScheme()
+			for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, powerv1.AddToScheme} {
+				if err := add(scheme); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o := copied(t, c.found)
+			o.SetNamespace("ai")
+			o.SetName("it")
+			store := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&powerv1.GPUWorkload{}).WithObjects(o).Build()
+			r := &SiteReconciler{
+				Client: store, Live: store, Table: gate.Builtin(), Clock: func() time.Time { return now }, stamped: 9,
+				Leader:  candidate{elected(9), c.alone},
+				Prepare: func(context.Context) error { return nil },
+			}
+			wait, err := r.takeOver(context.Background())
+			if err != nil || wait != c.wait || (r.links != nil) != (wait == 0) {
+				t.Errorf("waits %v (%v), leads: %t; want to wait %v", wait, err, r.links != nil, c.wait)
+			}
+		})
+	}
+}
+
+// candidate holds the Lease, and leads alone from a time on.
+type candidate struct {
+	elected
+	alone time.Time
+}
+
+func (c candidate) Alone() time.Time { return c.alone }
+
 // elected holds the election's Lease at one version.
 type elected uint64
 
 func (e elected) Read(context.Context) (uint64, error) { return uint64(e), nil }
 func (elected) Fresh() bool                            { return true }
+func (elected) Alone() time.Time                       { return time.Time{} }
 
 func copied(t *testing.T, o client.Object) client.Object {
 	t.Helper()

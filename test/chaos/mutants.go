@@ -53,7 +53,7 @@ var namedMutants = []Mutant{
 	},
 	{
 		"stamp-without-epoch", "L7", "controllers/site_takeover.go",
-		"		if err := r.stamp(ctx, &claims.Items[i], epoch); err != nil {", "		if err := r.stamp(ctx, &claims.Items[i], uint64(claims.Items[i].Status.Epoch)); err != nil {",
+		"		if err := r.stamp(ctx, &claims[i], epoch); err != nil {", "		if err := r.stamp(ctx, &claims[i], uint64(claims[i].Status.Epoch)); err != nil {",
 	},
 	{
 		"status-without-epoch", "L7", "controllers/gpuworkload_status.go",

@@ -18,6 +18,8 @@ var operatorMutants = []Mutant{
 		"	if err := l.Interface.Update(ctx, r); err != nil {\n		return err //nolint:wrapcheck // the elector compares API errors\n	}\n", "	if err := l.Interface.Update(ctx, r); err != nil {\n		return err //nolint:wrapcheck // the elector compares API errors\n	}\n	begun = l.clock()\n"},
 	{"a-lapsed-renewal-is-fresh", "L7", "controllers/leader.go",
 		"< LeaseDuration\n", "< 2*LeaseDuration\n"},
+	{"a-deleted-lease-ends-its-leader", "L7", "controllers/leader.go",
+		"		alone := now.Add(LeaseDuration)\n", "		alone := now\n"},
 	{"takeover-believes-its-cache", "L7", "controllers/site_takeover.go",
 		"	if err := r.Live.List(ctx, &claims); err != nil {", "	if err := r.List(ctx, &claims); err != nil {"},
 	{"takeover-waits-for-no-cache", "L6", "controllers/site_takeover.go",
