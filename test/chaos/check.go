@@ -29,6 +29,7 @@ type checker struct {
 	// moving: until when addresses move between agents there; what they are allowed is not added up then.
 	moving  []time.Duration
 	seenCut map[string]time.Duration
+	begun   map[string]bool // the events that have been in force
 	writer  map[int64]string
 	draw    []float64
 	promise []float64
@@ -58,7 +59,7 @@ func newChecker(h *history) *checker {
 	n := len(h.cfg.budgets)
 	c := &checker{
 		h: h, overSince: make([]time.Duration, n), limit: make([]float64, n), excused: make([]bool, n), until: make([]time.Duration, n), known: make([]time.Duration, n), fallRV: make([]uint64, n), sick: make([]time.Duration, n), wildIn: make([]bool, n), moving: make([]time.Duration, n),
-		seenCut: map[string]time.Duration{}, writer: map[int64]string{},
+		seenCut: map[string]time.Duration{}, begun: map[string]bool{}, writer: map[int64]string{},
 		draw: make([]float64, n), promise: make([]float64, n), lastDraw: make([]float64, n), dirty: true,
 	}
 	for i := range h.cfg.budgets {
@@ -95,7 +96,7 @@ func (c *checker) after() (stop bool) {
 	for i := range c.limit {
 		over, promised := c.draw[i] > c.limit[i]+tolerance, c.promise[i] > c.limit[i]+tolerance
 		switch {
-		case !over && !promised && c.h.now >= c.until[i] && c.known[i] > 0 && c.h.now >= c.known[i]+inFlight:
+		case !over && !promised && c.h.now >= c.until[i] && c.known[i] > 0 && c.h.now >= c.known[i]+inFlight && !c.held():
 			if c.excused[i] {
 				c.h.logf("budget %s is under its limit of %.0f W again", c.h.cfg.budgets[i].name, c.limit[i])
 			}
@@ -234,6 +235,9 @@ func (c *checker) limits() {
 			c.lifted = h.now
 		}
 		if now >= before {
+			if !announced {
+				c.fell(i) // it would hold even so: a leader knows of another that ends
+			}
 			continue
 		}
 		h.logf("budget %s: limit falls from %.0f W to %.0f W, announced: %v", h.cfg.budgets[i].name, before, now, announced && byTime)
@@ -243,7 +247,7 @@ func (c *checker) limits() {
 	}
 }
 
-// limitOf is one budget's limit now, less its margin, and whether every event that begins now was known
+// limitOf is one budget's limit now, less its margin, and whether every event that has begun since was known
 // long enough before.
 func (c *checker) limitOf(i int) (float64, bool) {
 	h := c.h
@@ -268,8 +272,9 @@ func (c *checker) limitOf(i int) (float64, bool) {
 		if h.now < begin || h.now >= end {
 			continue
 		}
-		if begin == h.now {
-			seen, known := c.seenCut[cutKey(cut)]
+		if key := cutKey(cut); !c.begun[key] {
+			c.begun[key] = true
+			seen, known := c.seenCut[key]
 			announced = announced && known && begin-seen >= h.warning()
 		}
 		if cut.Spec.ReduceByWatts != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/controllers"
 	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
@@ -63,6 +64,16 @@ func (c *checker) extended(cut *powerv1.CurtailmentEvent) {
 			c.fell(h.cfg.index(o.Spec.Budget))
 		}
 	})
+}
+
+// held tells whether a leader is paused, or has just gone on: it may send yet what it drew up before.
+func (c *checker) held() bool {
+	for _, o := range c.h.operators {
+		if o != nil && !o.dead && (o.paused || o.wentOn > 0 && c.h.now < o.wentOn+inFlight) && c.h.now-o.renewed < controllers.LeaseDuration {
+			return true
+		}
+	}
+	return false
 }
 
 // surprised excuses a budget for draw that came without a word to anybody.

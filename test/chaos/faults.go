@@ -370,13 +370,13 @@ func (h *history) calmDown() {
 	for _, o := range h.operators {
 		o.cache.goOn()
 		if o.paused {
-			o.resume()
+			o.resume(h.now)
 		}
 	}
 	for _, a := range append([]*agent{}, h.agents...) {
 		a.pausing = 0
 		if a.paused {
-			a.resume()
+			a.resume(h.now)
 		}
 	}
 	for _, n := range h.nodes {

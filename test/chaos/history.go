@@ -213,7 +213,7 @@ func (h *history) pause(p *process, d time.Duration) {
 		if p.paused {
 			h.logf("%s goes on", p.name)
 			h.restarts(p, h.now)
-			p.resume()
+			p.resume(h.now)
 		}
 	})
 }

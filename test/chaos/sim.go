@@ -124,6 +124,7 @@ type process struct {
 	name    string
 	dead    bool
 	paused  bool
+	wentOn  time.Duration // when it last went on after a pause
 	waiting []func()
 	threads []*thread
 }
@@ -139,8 +140,8 @@ func (p *process) do(f func()) {
 	}
 }
 
-func (p *process) resume() {
-	p.paused = false
+func (p *process) resume(now time.Duration) {
+	p.paused, p.wentOn = false, now
 	for len(p.waiting) > 0 && !p.dead && !p.paused {
 		f := p.waiting[0]
 		p.waiting = p.waiting[1:]
