@@ -242,18 +242,18 @@ func (i *Issuer) Heard() (time.Time, bool) { return i.reportAt, i.heard && i.qua
 // Newest is the newest report that counts; the zero Report before one.
 func (i *Issuer) Newest() Report { return i.report }
 
-// Last is the newest lease sent to this run: its watts, and whether there is one.
+// Last is the newest lease sent to this run that it may still act on: its watts, and whether there is one.
 func (i *Issuer) Last() (Watts, bool) {
-	if n := len(i.sent); n > 0 && !i.tooLate(i.sent[n-1]) {
+	if n := len(i.sent); n > 0 && !i.over(i.sent[n-1]) {
 		return i.sent[n-1].watts, true
 	}
 	return i.report.LeaseWatts, i.report.Seq > 0
 }
 
-// tooLate tells that a run has begun to shed with no lease, and so takes none that answers what it said
-// before; it is counted all the same.
-func (i *Issuer) tooLate(s sent) bool {
-	return s.asOf < Grace && i.report.Seq == 0 && i.report.AsOf >= Grace
+// over tells that the run does nothing more by a lease, though it is counted all the same: it ran out by the agent's own
+// clock, or the run has begun to shed with no lease, and so takes none that answers what it said before.
+func (i *Issuer) over(s sent) bool {
+	return i.report.AsOf >= s.asOf+s.ttl || s.asOf < Grace && i.report.Seq == 0 && i.report.AsOf >= Grace
 }
 
 // LastSent tells when the newest lease was sent and for how long; the zero time before the first.

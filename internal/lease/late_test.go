@@ -54,3 +54,34 @@ func TestALeaseThatCameTooLateIsNoneToKeep(t *testing.T) {
 		t.Errorf("hold %d W, want what was granted", i.Hold())
 	}
 }
+
+// TestALeaseThatRanOutIsNoneToKeep: a run that was away for longer than its lease has shed. To renew that would give it
+// watts anew, which may be no longer there.
+func TestALeaseThatRanOutIsNoneToKeep(t *testing.T) {
+	i, h := pair(t)
+	report(t, i, h, time.Second, 500)
+	i.Confirm(start.Add(time.Second))
+	m, ok := i.Grant(start.Add(time.Second), lease.Terms{Watts: 400, TTL: time.Minute, AsOf: i.Newest().AsOf})
+	if !ok {
+		t.Fatal("not granted")
+	}
+	must(t, h.Lease(time.Second, m))
+	for name, c := range map[string]struct {
+		at   time.Duration
+		want lease.Watts
+	}{
+		"while it lasts":  {time.Minute + time.Second - 1, 400},
+		"once it is over": {time.Minute + time.Second, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i, h := *i, *h
+			report(t, &i, &h, c.at, 30)
+			if w, _ := i.Last(); w != c.want {
+				t.Errorf("goes on with %d W, want %d W", w, c.want)
+			}
+			if i.Hold() != 400 && c.want > 0 {
+				t.Errorf("hold %d W, want what it may draw", i.Hold())
+			}
+		})
+	}
+}

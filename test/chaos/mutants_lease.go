@@ -52,6 +52,8 @@ var leaseMutants = []Mutant{
 		"i.carried + max(0, i.report.Rated-i.carriedRated) }", "i.carried + 0*i.carriedRated }"},
 	{"a-first-lease-may-be-late", "L1", "internal/lease/holder.go",
 		"	case h.lease.Run == 0 && m.AsOf < Grace && now >= Grace:\n		// A first lease may be for what the run drew then. The next is weighed by what it does now.\n		return ErrTooLate\n", ""},
+	{"a-lease-that-ran-out-is-renewed", "L1", "internal/lease/issuer.go",
+		"	return i.report.AsOf >= s.asOf+s.ttl || ", "	return "},
 	{"a-lease-that-is-over-is-told", "L2", "internal/lease/holder.go",
 		"	if h.lease.Run != 0 && now < h.expiry {\n		r.LeaseWatts", "	if h.lease.Run != 0 {\n		r.LeaseWatts"},
 	{"the-grace-is-short", "a", "internal/lease/holder.go",
