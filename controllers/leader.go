@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -112,9 +113,15 @@ func (l *Leader) Create(ctx context.Context, r resourcelock.LeaderElectionRecord
 	return nil
 }
 
-// Update renews or takes the election's Lease.
+// errNotAlone refuses to let a Lease go that the next would take at once.
+var errNotAlone = errors.New("the leader Lease has to run out: whoever led before may lead yet")
+
+// Update renews, takes, or lets go of the election's Lease.
 func (l *Leader) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
 	begun := l.clock()
+	if r.HolderIdentity == "" && begun.Before(l.Alone()) {
+		return errNotAlone
+	}
 	if err := l.Interface.Update(ctx, r); err != nil {
 		return err //nolint:wrapcheck // the elector compares API errors
 	}

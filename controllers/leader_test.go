@@ -75,6 +75,23 @@ func TestWhoLedBeforeMayLeadYet(t *testing.T) {
 	}
 }
 
+// TestNobodyLetsGoOfWhatIsNotItsAlone is for L7: the next takes a Lease that was let go at once, and can't know of a leader
+// before the one that let it go.
+func TestNobodyLetsGoOfWhatIsNotItsAlone(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := newLeader(clientgofake.NewClientset().CoordinationV1(), "ns", "this", func() time.Time { return now })
+	stand(l)
+	free := resourcelock.LeaderElectionRecord{LeaseDurationSeconds: 1}
+	now = now.Add(LeaseDuration - 1)
+	if err := l.Update(context.Background(), free); !errors.Is(err, errNotAlone) {
+		t.Errorf("got %v while another may lead", err)
+	}
+	now = now.Add(1)
+	if err := l.Update(context.Background(), free); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
 func heldBy(holder string, seconds int32) *coordinationv1.LeaseSpec {
 	return &coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds}
 }

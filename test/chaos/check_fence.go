@@ -57,8 +57,17 @@ func (c *checker) rules(o *operator, b *books) {
 	}
 }
 
-// caughtUp judges that a new leader's caches have everything that was there when it read the Lease (L6, L7).
+// caughtUp judges that a new leader's caches have everything that was there when it read the Lease, and that nobody else
+// leads still (L6, L7).
 func (c *checker) caughtUp(o *operator) {
+	for _, other := range c.h.operators {
+		if other == nil || other == o || other.dead || other.epoch == 0 || !c.splitOnce() {
+			continue
+		}
+		if left := other.renewed + controllers.LeaseDuration - c.h.now; left > 0 {
+			c.broke("L7", "%s leads, and %s may for %v more", o.name, other.name, left)
+		}
+	}
 	for _, k := range []kind{budgets, pools, cuts, pods, sets} {
 		for _, is := range c.h.store.objs[k] {
 			if is.GetLabels()[componentLabel] == agentComponent || versionOf(is) > o.readRV {
@@ -69,6 +78,16 @@ func (c *checker) caughtUp(o *operator) {
 			}
 		}
 	}
+}
+
+// splitOnce tells whether any agent was ever told what to mind: from then on one leader waits for the other.
+func (c *checker) splitOnce() bool {
+	for _, is := range c.h.store.list(pools) {
+		if p, ok := is.(*powerv1.MinerPool); ok && len(p.Status.Splits) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func versionOf(o client.Object) uint64 {

@@ -196,6 +196,17 @@ func (k *account) hold() lease.Watts {
 	return hold
 }
 
+// leave is the highest lease that the run may act on, by its own clock.
+func (k *account) leave() lease.Watts {
+	most := k.report.LeaseWatts
+	for i := range k.sent {
+		if m := &k.sent[i]; m.AsOf+m.TTL > k.report.AsOf {
+			most = max(most, m.Watts)
+		}
+	}
+	return most
+}
+
 // most is the most that a capped run may draw: devices that were not found before were not counted then.
 func (k *account) most() lease.Watts { return k.carried + max(0, k.report.Rated-k.rated) }
 

@@ -145,6 +145,14 @@ func (c *checker) judgeLease(o *operator, b *books, l *power.LeasePlan, read boo
 			c.broke("TTL", "%s leases %v to %s; budget %s falls in %v", o.name, l.TTL, l.Agent, b.s.Budgets[i].Name, fall)
 		}
 	}
+	if k := o.accounts[l.Agent]; k != nil && k.heard {
+		leave := max(power.Watts(k.leave()), a.Keeps)
+		for _, i := range chain {
+			if l.Watts > leave && b.used(i) > b.planned[i] {
+				c.broke("L1-PLAN", "%s leases %v to %s, which goes on with %v, and budget %s is over its limit", o.name, l.Watts, l.Agent, leave, b.s.Budgets[i].Name)
+			}
+		}
+	}
 	pool := b.pools[a.Pool]
 	if most := top(a); read && l.Target < most-rounding && (pool == nil || !pool.Leaving) && !slices.ContainsFunc(chain, b.full) {
 		c.broke("STRANDED", "%s aims at %v for %s, which could use %v, and no budget above is full", o.name, l.Target, l.Agent, most)

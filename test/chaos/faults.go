@@ -224,6 +224,9 @@ func (h *history) stopOperator(o *operator, back time.Duration) {
 		return
 	}
 	h.crash(o, back)
+	if o.clock().Before(o.leader.Alone()) {
+		return // it may not
+	}
 	if h.lock == nil || h.lock.Spec.HolderIdentity == nil || *h.lock.Spec.HolderIdentity != o.name || h.server.down || h.server.hung {
 		return
 	}
