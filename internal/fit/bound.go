@@ -217,6 +217,11 @@ func (d *Device) sleeps() bool {
 	return (d.told() || r.State == Sleeping) && r.Watts <= d.traits.Residual+d.Rated()/10
 }
 
+// idle says that the newest reading shows a machine that any target may start.
+func (d *Device) idle() bool {
+	return d.last.State == Sleeping || d.last.State == Stopping || d.last.State == Failed
+}
+
 // target is the watts the firmware follows by the newest reading, 0 where it names none.
 func (d *Device) target() Watts {
 	if d.last.Target > 0 {

@@ -62,10 +62,11 @@ func (p *plan) downs() []move {
 }
 
 // stops are the levels a load may stop at on its way down, highest first. In a hurry there are at most
-// two: trimmed as far as that goes, where only that is fast enough, and the lowest.
+// two: trimmed as far as that goes, where only that is fast enough, and the lowest. One that does not
+// mine goes to sleep: it may have missed the order to wake, and a target would be another.
 func (p *plan) stops(l *load) []level {
 	d, low := l.d, l.levels[0]
-	if !d.trims(p.now) || d.defies() || d.doubtful(p.now) {
+	if d.idle() || !d.trims(p.now) || d.defies() || d.doubtful(p.now) {
 		return []level{low}
 	}
 	if p.within > 0 {
@@ -121,7 +122,7 @@ func (p *plan) soften(taken []move, over Watts) Watts {
 
 // trimmable says that a load can be set to something between its levels now.
 func (p *plan) trimmable(l *load) bool {
-	return l.lower && l.d.trims(p.now) && !l.d.defies() && !l.d.doubtful(p.now)
+	return l.lower && !l.d.idle() && l.d.trims(p.now) && !l.d.defies() && !l.d.doubtful(p.now)
 }
 
 // trimInstead spares the last device lowered if a few others can give its watts up by trimming, where

@@ -98,6 +98,9 @@ func (d *Device) undone(at time.Duration, lost bool) {
 		f.tries, f.trimAt = 0, at+untrimRest
 	default:
 		f.stuck, f.retryAt = true, at+stuckRest
+		if lost {
+			f.retryAt = at + blindRest // it may do as told yet, once an order gets through
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type checker struct {
 	seenCut map[string]time.Duration
 	begun   map[string]bool // the events that have been in force
 	writer  map[int64]string
+	split   time.Duration // when it was first written how addresses are split; 0 not yet
 	draw    []float64
 	promise []float64
 	// overJoules is what machines that break the assumptions cost.
@@ -347,7 +348,12 @@ func (c *checker) impaired(d *device, length time.Duration) {
 }
 
 // changed looks at the store's changes that move limits.
-func (c *checker) changed(k kind) { c.dirty = c.dirty || k == budgets || k == cuts }
+func (c *checker) changed(k kind) {
+	c.dirty = c.dirty || k == budgets || k == cuts
+	if k == pools && c.split == 0 && c.splitOnce() {
+		c.split = c.h.now
+	}
+}
 
 // passed notes what a leader knows after a pass.
 func (c *checker) passed(o *operator) {

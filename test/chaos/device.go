@@ -35,6 +35,7 @@ type device struct {
 	booted    time.Duration // 0 is long ago
 	bootUntil time.Duration
 	faulty    bool // it misbehaved in this history
+	missed    int  // orders in a row that found no connection
 	// order is when the write before arrives: those of one agent keep their order.
 	order time.Duration
 	// coming is what writes on their way to it would have it draw; wild that it breaks the assumptions.

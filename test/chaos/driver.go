@@ -152,11 +152,15 @@ func (p *driver) Apply(ctx context.Context, m miner.Setting) error {
 	defer p.enter()()
 	a, d, h, set := p.a, p.d, p.a.h, settingFor(m)
 	if err := a.connect(ctx); err != nil {
-		a.over = 0                  // it has to be tried again, after a rest
-		a.sight(d).commanded = true // it can't know that nothing left
+		a.over = 0 // it has to be tried again, after a rest
+		if d.missed++; d.missed >= 3 {
+			d.faulty = true // a machine that hears nothing so often is stuck, and told once a minute
+		}
+		a.sight(d).may(d, set)
 		h.check.impaired(d, 0)
 		return err
 	}
+	d.missed = 0
 	s := a.sight(d)
 	h.check.leaves(a, d, s, set)
 	undo := s.left(d, set)

@@ -114,12 +114,26 @@ func (s *sight) left(d *device, set fit.Setting) (undo func()) {
 	if set.Kind == fit.Sleep {
 		s.before, s.settles = s.next.bound, at+t.Sleep.Worst
 	} else {
-		s.rises = append(slices.Clip(s.rises),
-			rising{at + min(t.Wake.Worst, t.Trim.Worst), at + max(t.Wake.Worst, t.Trim.Worst), fit.Watts(d.named(set))})
+		s.rise(d, set)
 	}
 	return func() {
 		s.before, s.settles, s.rises, s.commanded, s.told, s.restarted = was.before, was.settles, was.rises, was.commanded, was.told, was.restarted
 	}
+}
+
+// may notes an order that did not leave, which the agent can't know.
+func (s *sight) may(d *device, set fit.Setting) {
+	s.commanded = true
+	if set.Kind != fit.Sleep {
+		s.rise(d, set)
+	}
+}
+
+// rise notes what the machine may go to.
+func (s *sight) rise(d *device, set fit.Setting) {
+	at, t := s.next.at, &d.traits
+	s.rises = append(slices.Clip(s.rises),
+		rising{at + min(t.Wake.Worst, t.Trim.Worst), at + max(t.Wake.Worst, t.Trim.Worst), fit.Watts(d.named(set))})
 }
 
 // restarts tells whether an order stops its mining on the way, by what the agent saw of it last.
