@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
+	"github.com/counterweight-dev/counterweight/internal/fit"
 	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
@@ -319,6 +320,18 @@ func (c *checker) orphaned(i int) bool {
 	return false
 }
 
+// stuck tells whether a machine's agent has found that it does not do as told: it is told again after ten minutes.
+func (c *checker) stuck(d *device) bool {
+	for _, a := range c.h.agents {
+		for p := range a.view().Places() {
+			if a.pod.process == a && p.Device != nil && c.h.byAddr[p.Address] == d && p.Device.Condition(a.now()) == fit.IsStuck {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // firm is what of a budget no shed can take.
 func (c *checker) firm(i int) float64 {
 	h, sum := c.h, 0.0
@@ -329,7 +342,11 @@ func (c *checker) firm(i int) float64 {
 	}
 	for _, d := range h.devices {
 		if d.pool.exists && !d.pool.gone && h.cfg.under(d.pool.config.budget, i) {
-			sum += float64(d.traits.Residual)*1.06 + 60
+			least := float64(d.traits.Residual)*1.06 + 60
+			if d.faulty && c.stuck(d) {
+				least = max(least, d.most())
+			}
+			sum += least
 		}
 	}
 	for _, g := range h.kube.order {
