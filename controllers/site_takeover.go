@@ -59,19 +59,25 @@ func (r *SiteReconciler) waits(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// ledBefore tells whether anybody has led this cluster's ledger: whoever did left its stamp on each workload, and wrote how
-// addresses are split before the first agent heard of it.
+// ledBefore tells whether anybody has led this cluster's ledger: whoever did left its stamp on each workload, wrote how
+// addresses are split before the first agent heard of it, and says in each budget what it made of it.
 func (r *SiteReconciler) ledBefore(ctx context.Context, claims []powerv1.GPUWorkload) (bool, error) {
 	for i := range claims {
 		if met := uint64(claims[i].Status.Epoch); met != 0 && met != r.stamped {
 			return true, nil
 		}
 	}
-	var pools powerv1.MinerPoolList
-	if err := r.Live.List(ctx, &pools); err != nil {
-		return false, fmt.Errorf("taking over: listing miner pools: %w", err)
+	var (
+		pools   powerv1.MinerPoolList
+		budgets powerv1.PowerBudgetList
+	)
+	for _, list := range []client.ObjectList{&pools, &budgets} {
+		if err := r.Live.List(ctx, list); err != nil {
+			return false, fmt.Errorf("taking over: listing %T: %w", list, err)
+		}
 	}
-	return slices.ContainsFunc(pools.Items, func(p powerv1.MinerPool) bool { return len(p.Status.Splits) > 0 }), nil
+	return slices.ContainsFunc(pools.Items, func(p powerv1.MinerPool) bool { return len(p.Status.Splits) > 0 }) ||
+		slices.ContainsFunc(budgets.Items, func(b powerv1.PowerBudget) bool { return b.Status.ReservedWatts != nil }), nil
 }
 
 // lead takes over once nobody else leads.

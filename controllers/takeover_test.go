@@ -152,7 +152,8 @@ func TestLeadersThatMeetOneEpochGoByTwo(t *testing.T) {
 // Rules: L7.
 func TestTakeoverWaitsForWhoLedBefore(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	pool, claim := &powerv1.MinerPool{}, &powerv1.GPUWorkload{}
+	pool, claim, budget := &powerv1.MinerPool{}, &powerv1.GPUWorkload{}, &powerv1.PowerBudget{}
+	budget.Status.ReservedWatts = quantity(0)
 	pool.Status.Splits, claim.Status.Epoch = []powerv1.MinerPoolSplit{{}}, 7
 	for name, c := range map[string]struct {
 		found client.Object
@@ -161,6 +162,8 @@ func TestTakeoverWaitsForWhoLedBefore(t *testing.T) {
 	}{
 		"a workload that is stamped":               {claim, now.Add(20 * time.Second), 20 * time.Second},
 		"a pool whose agents were told":            {pool, now.Add(20 * time.Second), 20 * time.Second},
+		"a budget that was decided on":             {budget, now.Add(20 * time.Second), 20 * time.Second},
+		"a new budget, where nobody led":           {&powerv1.PowerBudget{}, now.Add(20 * time.Second), 0},
 		"a new pool, where nobody led":             {&powerv1.MinerPool{}, now.Add(20 * time.Second), 0},
 		"a stamped one, where no other leads":      {claim, now, 0},
 		"a workload that this process has stamped": {&powerv1.GPUWorkload{Status: powerv1.GPUWorkloadStatus{Epoch: 9}}, now.Add(20 * time.Second), 0},

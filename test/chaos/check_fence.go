@@ -61,7 +61,7 @@ func (c *checker) rules(o *operator, b *books) {
 // leads still (L6, L7).
 func (c *checker) caughtUp(o *operator) {
 	for _, other := range c.h.operators {
-		if other == nil || other == o || other.dead || other.epoch == 0 || c.split == 0 || c.split >= o.readAt {
+		if other == nil || other == o || other.dead || other.epoch == 0 || c.split == 0 || c.split >= o.readAt || !c.splitOnce() {
 			continue
 		}
 		if left := other.renewed + controllers.LeaseDuration - c.h.now; left > 0 {
@@ -80,7 +80,7 @@ func (c *checker) caughtUp(o *operator) {
 	}
 }
 
-// splitOnce tells whether it was ever written what an agent is to mind: a leader that reads it waits for the one before.
+// splitOnce tells whether it is written what an agent is to mind: a leader that reads it waits for the one before.
 func (c *checker) splitOnce() bool {
 	for _, is := range c.h.store.list(pools) {
 		if p, ok := is.(*powerv1.MinerPool); ok && len(p.Status.Splits) > 0 {
