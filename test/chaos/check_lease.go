@@ -162,6 +162,7 @@ type account struct {
 	report  lease.Report
 	sent    []lease.Lease
 	carried lease.Watts
+	kept    lease.Watts // of it, what that had leave to draw, or drew
 	capped  bool
 	rated   lease.Watts // of the machines that carried is about
 	// nonsense: its reports do not count until it has talked sense for a while, since sane.
@@ -189,20 +190,32 @@ func (k *account) hold() lease.Watts {
 	if k.nonsense {
 		hold = max(hold, k.report.Rated)
 	}
-	hold = max(hold, k.report.LeaseWatts)
-	for i := range k.sent {
-		hold = max(hold, k.sent[i].Watts)
-	}
-	return hold
+	return max(hold, k.granted())
 }
 
-// leave is the highest lease that the run may act on, by its own clock.
-func (k *account) leave() lease.Watts {
+// leave is the highest lease that the run may act on, by its own clock; what it draws, while it is too young to shed; or
+// what the run before had leave to draw, or drew, while what that was counted at caps this one.
+func (k *account) leave(now time.Duration) lease.Watts {
 	most := k.report.LeaseWatts
 	for i := range k.sent {
 		if m := &k.sent[i]; m.AsOf+m.TTL > k.report.AsOf {
 			most = max(most, m.Watts)
 		}
+	}
+	if k.report.AsOf+now-k.at < lease.Grace {
+		most = max(most, k.report.Draw)
+	}
+	if k.capped {
+		most = max(most, min(k.carried, k.kept))
+	}
+	return most
+}
+
+// granted is the highest lease that the run may have taken.
+func (k *account) granted() lease.Watts {
+	most := k.report.LeaseWatts
+	for i := range k.sent {
+		most = max(most, k.sent[i].Watts)
 	}
 	return most
 }
@@ -217,10 +230,10 @@ func (k *account) take(now time.Duration, r *lease.Report) {
 	}
 	if r.Run != k.run {
 		if k.heard {
-			before := k.carried
-			k.carried = k.hold()
+			before, kept := k.carried, k.kept
+			k.carried, k.kept = k.hold(), max(k.report.Draw, k.granted())
 			if k.capped || k.report.Generation != k.told {
-				k.carried = max(k.carried, before) // it is no proof of less that a run has died young
+				k.carried, k.kept = max(k.carried, before), max(k.kept, kept) // it is no proof of less that a run has died young
 			}
 			if k.report.Generation == k.told {
 				k.capped, k.rated = true, k.report.Rated

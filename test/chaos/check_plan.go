@@ -146,10 +146,14 @@ func (c *checker) judgeLease(o *operator, b *books, l *power.LeasePlan, read boo
 		}
 	}
 	if k := o.accounts[l.Agent]; k != nil && k.heard {
-		leave := max(power.Watts(k.leave()), a.Keeps)
+		leave := power.Watts(k.leave(b.s.Now.Sub(epochZero) - o.offset))
 		for _, i := range chain {
-			if l.Watts > leave && b.used(i) > b.planned[i] {
-				c.broke("L1-PLAN", "%s leases %v to %s, which goes on with %v, and budget %s is over its limit", o.name, l.Watts, l.Agent, leave, b.s.Budgets[i].Name)
+			switch name := b.s.Budgets[i].Name; {
+			case b.used(i) <= b.planned[i]:
+			case l.Watts > leave:
+				c.broke("L1-PLAN", "%s leases %v to %s, which goes on with %v, and budget %s is over its limit", o.name, l.Watts, l.Agent, leave, name)
+			case !l.Shared:
+				c.broke("L1-PLAN", "%s gives %s leave to draw what it let go of, and budget %s is over its limit", o.name, l.Agent, name)
 			}
 		}
 	}
