@@ -80,7 +80,7 @@ func (l *ledger) step(a *agent, target Watts, spare []Watts) Watts {
 	case !a.Leased:
 		return l.first(a, target, spare)
 	case target > a.Lease:
-		if l.early(a, target-a.Lease < slack) || l.barred(a.chain) {
+		if l.early(a, target-a.Lease < slack) || l.barred(a.chain) || a.capped() {
 			return a.Lease
 		}
 		have := max(a.Hold, a.Lease)
@@ -103,9 +103,15 @@ func (l *ledger) first(a *agent, target Watts, spare []Watts) Watts {
 			return max(target, min(a.Keeps, a.Hold))
 		}
 		return target
+	case a.capped():
+		return a.Hold
 	}
 	return a.Hold + l.rise(a, target-a.Hold, spare)
 }
+
+// capped tells that an agent counts for less than its bound, by what the run before it was counted at. A raise would end
+// that, and cost all of its bound.
+func (a *agent) capped() bool { return a.Bound > a.Hold }
 
 // early tells whether it is too soon to raise a lease again: raises are staggered, and a small one waits
 // to become worth it.

@@ -47,16 +47,18 @@ func TestStep(t *testing.T) {
 		edit   func(*power.Site, *power.Agent)
 		want   power.Watts
 	}{
-		"down at once":            {limit: 300, leased: 1000, want: 300},
-		"up in steps":             {limit: 1000, leased: 0, want: 250},
-		"up to what is spare":     {limit: 500, leased: 400, want: 500},
-		"not twice in a second":   {limit: 1000, leased: 250, edit: raised(999 * time.Millisecond), want: 250},
-		"again after a second":    {limit: 1000, leased: 250, edit: raised(time.Second), want: 500},
-		"a small raise waits":     {limit: 504, leased: 500, edit: raised(19 * time.Second), want: 500},
-		"and is made in the end":  {limit: 504, leased: 500, edit: raised(20 * time.Second), want: 504},
-		"one of 5 W does not":     {limit: 505, leased: 500, edit: raised(19 * time.Second), want: 505},
-		"no small shed for order": {limit: 1000, leased: 1000, edit: func(s *power.Site, a *power.Agent) { a.Curve[1].Watts = 996 }, want: 1000},
-		"but a worthwhile one":    {limit: 1000, leased: 1000, edit: func(s *power.Site, a *power.Agent) { a.Curve[1].Watts = 995 }, want: 995},
+		"down at once":                           {limit: 300, leased: 1000, want: 300},
+		"up in steps":                            {limit: 1000, leased: 0, want: 250},
+		"up to what is spare":                    {limit: 500, leased: 400, want: 500},
+		"not while what it counts for is capped": {limit: 3000, leased: 400, edit: func(s *power.Site, a *power.Agent) { a.Bound = 1000 }, want: 400},
+		"nor by a first lease":                   {limit: 3000, leased: 400, edit: func(s *power.Site, a *power.Agent) { a.Bound, a.Leased = 1000, false }, want: 400},
+		"not twice in a second":                  {limit: 1000, leased: 250, edit: raised(999 * time.Millisecond), want: 250},
+		"again after a second":                   {limit: 1000, leased: 250, edit: raised(time.Second), want: 500},
+		"a small raise waits":                    {limit: 504, leased: 500, edit: raised(19 * time.Second), want: 500},
+		"and is made in the end":                 {limit: 504, leased: 500, edit: raised(20 * time.Second), want: 504},
+		"one of 5 W does not":                    {limit: 505, leased: 500, edit: raised(19 * time.Second), want: 505},
+		"no small shed for order":                {limit: 1000, leased: 1000, edit: func(s *power.Site, a *power.Agent) { a.Curve[1].Watts = 996 }, want: 1000},
+		"but a worthwhile one":                   {limit: 1000, leased: 1000, edit: func(s *power.Site, a *power.Agent) { a.Curve[1].Watts = 995 }, want: 995},
 		"a small shed over the limit": {
 			limit: 997, leased: 1000, want: 997,
 		},
