@@ -32,6 +32,19 @@ func (s *sleeper) Apply(_ context.Context, m miner.Setting) error {
 
 func (*sleeper) Capabilities() miner.Capabilities { return (&fake{}).Capabilities() }
 
+// playUntil gives an agent its turns, and does its workers' work at once, until a time.
+func playUntil(end time.Duration, now *time.Duration, work *[]func(), turn func() time.Duration) {
+	for *now < end {
+		next := turn()
+		for len(*work) > 0 {
+			do := (*work)[0]
+			*work, next = (*work)[1:], *now
+			do()
+		}
+		*now = max(min(next, end), *now+time.Millisecond)
+	}
+}
+
 // TestARaiseLeavesAtOnceOrNot: what an order may do counts from when it was chosen, and a process may be
 // paused between that and its leaving.
 func TestARaiseLeavesAtOnceOrNot(t *testing.T) {
@@ -59,17 +72,7 @@ func TestARaiseLeavesAtOnceOrNot(t *testing.T) {
 		Due:     func() {},
 		Chosen:  func(Order) { chosen, now, paused = now, now+paused, 0 },
 	})
-	until := func(end time.Duration) {
-		for now < end {
-			next := turn()
-			for len(work) > 0 {
-				do := work[0]
-				work, next = work[1:], now
-				do()
-			}
-			now = max(min(next, end), now+time.Millisecond)
-		}
-	}
+	until := func(end time.Duration) { playUntil(end, &now, &work, turn) }
 	if err := a.Hello(t.Context(), lease.Hello{Epoch: 1, Run: 1, Generation: 1, Assignment: addresses(1)}); err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +83,60 @@ func TestARaiseLeavesAtOnceOrNot(t *testing.T) {
 	until(2 * time.Minute)
 	if told == 0 {
 		t.Error("tells nothing ever after")
+	}
+}
+
+// within is the limit of an operation, in its context.
+type within struct{}
+
+// hasty notes how long an order to it may take.
+type hasty struct {
+	sleeper
+	may []time.Duration
+}
+
+func (h *hasty) Apply(ctx context.Context, _ miner.Setting) error {
+	d, _ := ctx.Value(within{}).(time.Duration)
+	h.may = append(h.may, d)
+	return nil
+}
+
+// TestARaiseEndsWithItsLease: one that finds no connection before the lease is over is given up, so that nothing leaves after.
+func TestARaiseEndsWithItsLease(t *testing.T) {
+	const ttl = 1500 * time.Millisecond
+	var (
+		now  time.Duration
+		work []func()
+		h    = &hasty{}
+	)
+	a, turn := Play(Config{
+		Run: 1, Clock: func() time.Duration { return now }, Log: logr.Discard(),
+		Open: func(ctx context.Context, _ netip.Addr, _ miner.Firmware, _ map[string]int) (miner.Driver, miner.Identity, error) {
+			id, err := h.Identify(ctx)
+			return h, id, err
+		},
+	}, Ports{
+		Go: func(w func()) { work = append(work, w) },
+		Timeout: func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+			return context.WithValue(ctx, within{}, d), func() {}
+		},
+		Due:    func() {},
+		Chosen: func(Order) {},
+	})
+	until := func(end time.Duration) { playUntil(end, &now, &work, turn) }
+	if err := a.Hello(t.Context(), lease.Hello{Epoch: 1, Run: 1, Generation: 1, Assignment: addresses(1)}); err != nil {
+		t.Fatal(err)
+	}
+	seq := uint64(0)
+	for len(h.may) == 0 && now < 5*time.Minute { // leases of a moment, until its machine was watched for long enough to wake
+		until(now + ttl - 1)
+		seq++
+		if err := a.Lease(t.Context(), lease.Lease{Epoch: 1, Run: 1, Seq: seq, Watts: 2 * fakeWatts, TTL: ttl, AsOf: now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(h.may) == 0 || h.may[0] > ttl {
+		t.Errorf("orders may take %v, under leases of %v", h.may, ttl)
 	}
 }
 

@@ -145,6 +145,9 @@ func (c *checker) judgeLease(o *operator, b *books, l *power.LeasePlan, read boo
 			c.broke("TTL", "%s leases %v to %s; budget %s falls in %v", o.name, l.TTL, l.Agent, b.s.Budgets[i].Name, fall)
 		}
 	}
+	if l.Watts > a.Hold && a.Bound > a.Hold {
+		c.broke("L1-PLAN", "%s leases %v to %s, which counts for %v as long as it has no more, and then for its bound of %v", o.name, l.Watts, l.Agent, a.Hold, a.Bound)
+	}
 	if k := o.accounts[l.Agent]; k != nil && k.heard {
 		leave := power.Watts(k.leave(b.s.Now.Sub(epochZero) - o.offset))
 		for _, i := range chain {

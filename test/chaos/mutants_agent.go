@@ -11,8 +11,6 @@ var agentMutants = []Mutant{
 		"limit, latest = min(limit, until-now), min(latest, until)", "limit = min(limit, until-now)\n		latest += time.Hour"},
 	{"an-order-leaves-whenever", "L5", "internal/agent/orders.go",
 		"applyLimit(m.traits, setting), now+leaveWithin\n", "applyLimit(m.traits, setting), now+time.Hour\n"},
-	{"a-raise-outlives-its-lease", "TTL", "internal/agent/orders.go",
-		"limit, latest = min(limit, until-now), min(latest, until)", "latest = min(latest, until)"},
 	{"the-untold-count-nothing", "section 10", "internal/agent/orders.go",
 		"		watts -= d.Bound(now)\n", "		watts -= 0 * d.Bound(now)\n"},
 	{"what-was-let-go-is-free", "L1", "internal/agent/orders.go",
