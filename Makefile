@@ -171,7 +171,7 @@ chaos: ## Play HISTORIES=20000 faulty histories of SEED=1 in virtual time; HISTO
 	@bin/chaos -seed $(SEED) $(if $(HISTORY),-history $(HISTORY),-histories $(HISTORIES)) $(CHAOSFLAGS)
 
 .PHONY: chaos-mutants
-chaos-mutants: HISTORIES := $(if $(filter file,$(origin HISTORIES)),4000,$(HISTORIES))
+chaos-mutants: HISTORIES := $(if $(filter file,$(origin HISTORIES)),10000,$(HISTORIES))
 chaos-mutants: ## Put known defects into the code, one at a time, and see chaos catch each (some minutes).
 	@go build -o bin/chaos ./test/chaos/cmd
 	@bin/chaos -mutants -seed $(SEED) -histories $(HISTORIES) -table docs/chaos.md $(CHAOSFLAGS)

@@ -252,6 +252,7 @@ func (c *conn) stray(m order) {
 // forge hands an agent what no leader of its own has sent to it: an order for another run, of another leader,
 // from before, or from a time to come.
 func (h *history) forge(a *agent, m lease.Lease) {
+	ahead := time.Duration(0)
 	switch h.span(0, 4) {
 	case 0:
 		m.Run, m.Seq = a.run+1, m.Seq+1
@@ -262,10 +263,15 @@ func (h *history) forge(a *agent, m lease.Lease) {
 	case 3:
 		m.Watts *= 2
 	case 4:
-		m.AsOf, m.Seq = a.now()+h.between(time.Second, time.Minute), m.Seq+1
+		ahead, m.Seq = h.between(time.Second, time.Minute), m.Seq+1
 	}
 	h.logf("%s gets a lease of nobody's: epoch %d, run %d, number %d", a.name, m.Epoch, m.Run, m.Seq)
-	a.do(func() { a.take(order{lease: &m}) })
+	a.do(func() {
+		if ahead > 0 { // of when it is taken: the process may be paused
+			m.AsOf = a.now() + ahead
+		}
+		a.take(order{lease: &m})
+	})
 }
 
 // report carries an agent's report to the operator.

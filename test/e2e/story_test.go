@@ -120,14 +120,26 @@ func admitted(name string) func(context.Context) error {
 	}
 }
 
-// operatorDeleted: the leader goes while a pod waits, and another finishes what it began.
+// leader is the pod that leads.
+func leader(t *testing.T) string {
+	t.Helper()
+	holder := strings.TrimSpace(kubectl(t, "get", "lease", "-n", operatorNS, "counterweight-operator", "-o", "jsonpath={.spec.holderIdentity}"))
+	name, _, _ := strings.Cut(holder, "_")
+	return name
+}
+
+// operatorDeleted: the leader goes while miners shed for a pod, and another finishes what it began.
 func operatorDeleted(t *testing.T) {
+	former := leader(t)
 	startTrain(t, "second", 10*time.Second)
-	leader := strings.TrimSpace(kubectl(t, "get", "lease", "-n", operatorNS, "counterweight-operator", "-o", "jsonpath={.spec.holderIdentity}"))
-	name, _, _ := strings.Cut(leader, "_")
-	kubectl(t, "delete", "pod", "-n", operatorNS, name, "--wait=false")
+	minersDraw(t, "mining sheds", 0, fullMining-1)
+	kubectl(t, "delete", "pod", "-n", operatorNS, former, "--wait=false")
 	if !gated(t, "second") {
-		t.Log("the pod was admitted before the leader went")
+		t.Error("the pod was admitted before the leader went: nothing was left to finish")
+	}
+	eventually(t, "the pod is admitted", slow, admitted("second"))
+	if now := leader(t); now == former || now == "" {
+		t.Errorf("%q led before and %q leads", former, now)
 	}
 	eventually(t, "the pod runs", slow, inPhase("second", corev1.PodRunning, corev1.PodSucceeded))
 	eventually(t, "there are two operators again", slow, func(ctx context.Context) error {
