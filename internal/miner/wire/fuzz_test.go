@@ -85,3 +85,24 @@ func FuzzStatuses(f *testing.F) {
 		}
 	})
 }
+
+// FuzzMend: JSON stays as it is, mending twice changes no more, and what is made is never twice as long.
+func FuzzMend(f *testing.F) {
+	for _, seed := range []string{
+		`{"STATS":[{"a":1}{"b":2}]}`, `{"a":nan,"b":-inf,}`, "{\"a\":\"x\ty\\\"\",\"b\":[1, , ]}", "[   ,,,{}  {}]", `"`, `\`, `nannan`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		got := Mend(bytes.Clone(in))
+		if json.Valid(in) && !bytes.Equal(got, in) {
+			t.Fatalf("%q became %q", in, got)
+		}
+		if again := Mend(bytes.Clone(got)); !bytes.Equal(again, got) {
+			t.Fatalf("%q became %q, and then %q", in, got, again)
+		}
+		if len(got) > 2*len(in) {
+			t.Fatalf("%d bytes became %d", len(in), len(got))
+		}
+	})
+}

@@ -17,6 +17,9 @@ func Mend(data []byte) []byte {
 type mender struct {
 	out               []byte
 	inString, escaped bool
+	// last is the last byte of out that is no space; 0 where there is none. To look for it each time would take the
+	// square of what a hostile machine sends.
+	last byte
 }
 
 // step takes what data begins with, and says how many bytes that was.
@@ -30,26 +33,37 @@ func (m *mender) step(data []byte) int {
 	case '"':
 		m.inString = true
 	case '{':
-		if m.last() == '}' {
+		if m.last == '}' {
 			m.out = append(m.out, ',')
 		}
 	case '}', ']':
-		if m.last() == ',' {
+		if m.last == ',' {
 			m.out = bytes.TrimRight(m.out, ", \t\r\n")
 		}
 	case ',':
-		if bytes.IndexByte([]byte(",[{"), m.last()) >= 0 {
+		if bytes.IndexByte([]byte(",[{"), m.last) >= 0 {
 			return 1
 		}
 	default:
 		if n := noNumber(data); n > 0 {
 			m.out = append(m.out, "null"...)
+			m.last = 'l'
 			return n
 		}
 	}
-	m.out = append(m.out, c)
+	m.put(c)
 	return 1
 }
+
+// put is one byte more.
+func (m *mender) put(c byte) {
+	m.out = append(m.out, c)
+	if !bytes.ContainsRune(spaces, rune(c)) {
+		m.last = c
+	}
+}
+
+var spaces = []byte(" \t\r\n")
 
 // within is one byte of a string.
 func (m *mender) within(c byte) {
@@ -64,16 +78,7 @@ func (m *mender) within(c byte) {
 	case c == '"':
 		m.inString = false
 	}
-	m.out = append(m.out, c)
-}
-
-// last is the last byte that is no space.
-func (m *mender) last() byte {
-	text := bytes.TrimRight(m.out, " \t\r\n")
-	if len(text) == 0 {
-		return 0
-	}
-	return text[len(text)-1]
+	m.put(c)
 }
 
 // noNumber is how long a word at the start of data is that C prints for what is no number; 0 where there is none.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -32,6 +33,18 @@ func TestMend(t *testing.T) {
 	for _, hopeless := range []string{"", "<html>", `{"a":`, `{"a" 1}`, `nano`} {
 		if err := Decode([]byte(hopeless), &out); err == nil {
 			t.Errorf("%q is read", hopeless)
+		}
+	}
+}
+
+// TestMendLooksAtEachByteOnce: a hostile machine sends the largest reply that makes looking back dear. Where each
+// comma looked back over all the spaces, this took minutes.
+func TestMendLooksAtEachByteOnce(t *testing.T) {
+	half := MaxReply / 2
+	for _, again := range []string{",", "{", "]", "}{"} {
+		in := "[" + strings.Repeat(" ", half) + strings.Repeat(again, half/len(again))
+		if got := len(Mend([]byte(in))); got > 2*len(in) {
+			t.Errorf("%q again and again: %d bytes became %d", again, len(in), got)
 		}
 	}
 }
