@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,20 +163,24 @@ func (c *caller) settlesWithin(low, high float64) {
 	}
 }
 
-// TestGRPCRefusesInWords: each bad call gets the status that clients look at.
+// TestGRPCRefusesInWords: each bad call gets the status that clients look at, and words of its own for a person.
 func TestGRPCRefusesInWords(t *testing.T) {
 	c := startCaller(t, fleet)
-	wants := func(method, request string, want codes.Code) {
+	wants := func(method, request string, want codes.Code, words string) {
 		t.Helper()
-		if _, err := c.call(method, request); status.Code(err) != want {
-			t.Errorf("%s %s: %v, want %v", method, request, err, want)
+		_, err := c.call(method, request)
+		if got := status.Convert(err); got.Code() != want || !strings.Contains(got.Message(), words) {
+			t.Errorf("%s %s: %v, want %v: %s", method, request, err, want, words)
 		}
 	}
-	wants("ActionsService/PauseMining", "", codes.Unauthenticated)
-	wants("AuthenticationService/Login", "0a04726f6f741203626164", codes.Unauthenticated)
+	wants("ActionsService/PauseMining", "", codes.Unauthenticated, "Unauthenticated")
+	wants("AuthenticationService/Login", "0a04726f6f741203626164", codes.Unauthenticated, "Unauthenticated")
 	c.login()
-	wants("PerformanceService/SetPowerTarget", "0803120308e807", codes.InvalidArgument) // 1,000 W
-	wants("PerformanceService/SetPowerTarget", "0803", codes.InvalidArgument)
-	wants("PerformanceService/SetPowerTarget", "ffff", codes.InvalidArgument)
-	wants("MinerService/Unheard", "", codes.Unimplemented)
+	wants("PerformanceService/SetPowerTarget", "0803120308e807", codes.InvalidArgument, "1000 W is out of range")
+	wants("PerformanceService/SetPowerTarget", "0803", codes.InvalidArgument, "power target is missing")
+	wants("PerformanceService/SetPowerTarget", "ffff", codes.InvalidArgument, "malformed message")
+	wants("MinerService/Unheard", "", codes.Unimplemented, "")
+	if w := c.d.Truth().Watts; w < 3000 {
+		t.Errorf("after calls that were all refused it draws %.0f W", w)
+	}
 }
