@@ -2,6 +2,7 @@ package luxos
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -210,7 +211,7 @@ var atmKeys = map[string]func(*call, *atm, string) error{
 	},
 	"startup_minutes":   func(_ *call, a *atm, v string) (err error) { a.startupMinutes, err = minutes(v); return err },
 	"post_ramp_minutes": func(_ *call, a *atm, v string) (err error) { a.rampMinutes, err = minutes(v); return err },
-	"temp_window":       func(_ *call, a *atm, v string) (err error) { a.window, err = strconv.ParseFloat(v, 64); return err },
+	"temp_window":       func(_ *call, a *atm, v string) (err error) { a.window, err = degrees(v); return err },
 	"min_profile":       func(c *call, a *atm, v string) (err error) { a.minProfile, err = c.bound(v); return err },
 	"max_profile":       func(c *call, a *atm, v string) (err error) { a.maxProfile, err = c.bound(v); return err },
 }
@@ -219,6 +220,15 @@ func minutes(value string) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err == nil && n < 0 {
 		err = fmt.Errorf("%d is negative", n)
+	}
+	return n, err
+}
+
+// degrees are a number that is one: JSON has no words for the others.
+func degrees(value string) (float64, error) {
+	n, err := strconv.ParseFloat(value, 64)
+	if err == nil && (math.IsNaN(n) || math.IsInf(n, 0)) {
+		err = fmt.Errorf("%g is no temperature", n)
 	}
 	return n, err
 }
