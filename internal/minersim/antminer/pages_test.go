@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/minersim/simtest"
 )
 
 // TestWhoAsksComesFirst: every page, even one that is not there, asks for the password.
@@ -98,13 +100,13 @@ func TestWhatIsReadOfAHashingMachine(t *testing.T) {
 	stats := row(t, r.get("stats", nil), "STATS")
 	tera := r.d.Truth().TeraHashes
 	for name, page := range map[string]map[string]any{"summary": summary, "stats": stats} {
-		if page["rate_unit"] != "GH/s" || !near(page["rate_5s"].(float64), tera*1000, 1) || !near(page["rate_ideal"].(float64), tera*1000, 2) || page["elapsed"] != 1800.0 {
+		if page["rate_unit"] != "GH/s" || !simtest.Near(page["rate_5s"].(float64), tera*1000, 1) || !simtest.Near(page["rate_ideal"].(float64), tera*1000, 2) || page["elapsed"] != 1800.0 {
 			t.Errorf("%s: %v", name, page)
 		}
 	}
 	chain := stats["chain"].([]any)
 	board := chain[1].(map[string]any)
-	if len(chain) != 3 || board["index"] != 1.0 || !near(3*board["rate_real"].(float64), tera*1000, 1) || board["asic_num"] != 108.0 ||
+	if len(chain) != 3 || board["index"] != 1.0 || !simtest.Near(3*board["rate_real"].(float64), tera*1000, 1) || board["asic_num"] != 108.0 ||
 		len(board["temp_pcb"].([]any)) != 4 || len(stats["fan"].([]any)) != 4 || stats["miner-mode"] != 0.0 || stats["watt"] != nil {
 		t.Errorf("%v", stats)
 	}
@@ -116,7 +118,7 @@ func TestWhatIsReadOfAHashingMachine(t *testing.T) {
 		t.Errorf("%+v", pools)
 	}
 	r.to(youngest)
-	if got := row(t, r.get("stats", nil), "STATS")["watt"].(float64); !near(got, r.d.Watts(), 1.5) {
+	if got := row(t, r.get("stats", nil), "STATS")["watt"].(float64); !simtest.Near(got, r.d.Watts(), 1.5) {
 		t.Errorf("%g W of %g W", got, r.d.Watts())
 	}
 }
@@ -201,7 +203,7 @@ func TestPort6060(t *testing.T) {
 	r := start(t, young)
 	got := r.power("miner_power")
 	var watts float64
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(got, "miner power:")), &watts); err != nil || !near(watts, r.d.Watts(), 1.5) {
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(got, "miner power:")), &watts); err != nil || !simtest.Near(watts, r.d.Watts(), 1.5) {
 		t.Errorf("%q of %g W", got, r.d.Watts())
 	}
 	if got := r.power("warning"); strings.TrimSpace(got) != `{"error_message":"None"}` {

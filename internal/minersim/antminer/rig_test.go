@@ -1,18 +1,12 @@
 package antminer_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"math"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/icholy/digest"
 
 	"github.com/counterweight-dev/counterweight/internal/minersim"
 	"github.com/counterweight-dev/counterweight/internal/minersim/antminer"
@@ -72,22 +66,12 @@ func (r *rig) to(device int) {
 }
 
 func (r *rig) login(username, password string) {
-	r.http.Transport = &digest.Transport{Username: username, Password: password, Transport: &http.Transport{}}
+	r.http.Transport = simtest.Signing(username, password)
 }
 
-// send makes one request the way a plain client does.
 func (r *rig) send(method, path, body string) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(r.t.Context(), method, fmt.Sprintf("http://%s/%s", r.d.Address, path), bytes.NewBufferString(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	resp, err := r.http.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	out, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, out, err
+	r.t.Helper()
+	return simtest.Send(r.t, &r.http, method, fmt.Sprintf("http://%s/%s", r.d.Address, path), body)
 }
 
 // page asks for a page that must have the given status, and reads its JSON.
@@ -149,16 +133,8 @@ func (r *rig) slowly(name, body string, wait time.Duration) []byte {
 // ask sends one command to a port that speaks as cgminer does; nil where it is cut off.
 func (r *rig) ask(request string) []byte {
 	r.t.Helper()
-	c, err := net.DialTimeout("tcp", r.d.Doors[0].String(), time.Second)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = c.Close() }()
-	if _, err := c.Write([]byte(request)); err != nil {
-		return nil
-	}
-	out, err := io.ReadAll(c)
-	if err != nil {
+	out := simtest.Ask(r.t, r.d.Doors[0], request)
+	if out == nil {
 		return nil
 	}
 	if len(out) == 0 || out[len(out)-1] != 0 {
@@ -186,16 +162,7 @@ func (r *rig) rpc(command, section string) map[string]any {
 // power asks port 6060.
 func (r *rig) power(path string) string {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), "GET", fmt.Sprintf("http://%s/%s", r.d.Doors[1], path), nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	resp, err := (&http.Client{Transport: &http.Transport{}}).Do(req)
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = resp.Body.Close() }()
-	out, _ := io.ReadAll(resp.Body)
+	_, out, _ := simtest.Send(r.t, &http.Client{Transport: &http.Transport{}}, "GET", fmt.Sprintf("http://%s/%s", r.d.Doors[1], path), "")
 	return string(out)
 }
 
@@ -209,13 +176,8 @@ func (r *rig) workMode() string {
 // draws checks the true watts after so long.
 func (r *rig) draws(after time.Duration, want float64) {
 	r.t.Helper()
-	r.clock.Advance(after)
-	if got := r.d.Watts(); !near(got, want, 2) {
-		r.t.Errorf("draws %.0f W %s later, want %.0f W", got, after, want)
-	}
+	simtest.Draws(r.t, r.clock, r.d, after, want)
 }
-
-func near(got, want, percent float64) bool { return math.Abs(got-want) <= 10+want*percent/100 }
 
 // asForm writes a mode the way the pages of the oldest generation do.
 func asForm(mode string) string {

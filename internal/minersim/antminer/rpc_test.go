@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/counterweight-dev/counterweight/internal/minersim/simtest"
 )
 
 func TestRPC(t *testing.T) {
@@ -36,10 +38,10 @@ func TestRPC(t *testing.T) {
 		}
 	}
 	tera := r.d.Truth().TeraHashes
-	if got := r.rpc("summary", "SUMMARY")["GHS 5s"].(float64); !near(got, tera*1000, 1) {
+	if got := r.rpc("summary", "SUMMARY")["GHS 5s"].(float64); !simtest.Near(got, tera*1000, 1) {
 		t.Errorf("summary says %g GH/s of %g TH/s", got, tera)
 	}
-	if got := r.rpc("devs", "DEVS")["MHS 5s"].(float64); !near(got, tera*1e6, 1) {
+	if got := r.rpc("devs", "DEVS")["MHS 5s"].(float64); !simtest.Near(got, tera*1e6, 1) {
 		t.Errorf("devs say %g MH/s of %g TH/s", got, tera)
 	}
 	stats := r.rpc("stats", "STATS")

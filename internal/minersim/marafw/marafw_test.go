@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/minersim"
+	"github.com/counterweight-dev/counterweight/internal/minersim/simtest"
 )
 
 func TestWhoAsksComesFirst(t *testing.T) {
@@ -62,15 +63,15 @@ func TestUnits(t *testing.T) {
 	var b numbers
 	r.get("brief", &b)
 	tera := r.d.Truth().TeraHashes
-	if b.Status != "Mining" || b.Unit == nil || *b.Unit != "GH/s" || !near(b.Realtime, tera*1000, 1) || !near(b.Ideal, tera*1000, 2) ||
-		!near(b.Watts, r.d.Watts(), 1.5) || b.Source != "EST" || b.Elapsed != 1800 {
+	if b.Status != "Mining" || b.Unit == nil || *b.Unit != "GH/s" || !simtest.Near(b.Realtime, tera*1000, 1) || !simtest.Near(b.Ideal, tera*1000, 2) ||
+		!simtest.Near(b.Watts, r.d.Watts(), 1.5) || b.Source != "EST" || b.Elapsed != 1800 {
 		t.Errorf("%+v", b)
 	}
 	r.to(older)
 	b = numbers{}
 	r.get("brief", &b)
 	tera = r.d.Truth().TeraHashes
-	if b.Unit != nil || b.Realtime < tera*0.98 || b.Realtime > tera*1.02 || b.Ten != b.Realtime || !near(b.Ideal, tera*1000, 2) {
+	if b.Unit != nil || b.Realtime < tera*0.98 || b.Realtime > tera*1.02 || b.Ten != b.Realtime || !simtest.Near(b.Ideal, tera*1000, 2) {
 		t.Errorf("%+v of %g TH/s", b, tera)
 	}
 	r.to(asleep)
@@ -93,7 +94,7 @@ func TestReads(t *testing.T) {
 		}
 	}
 	r.get("hashboards", &boards)
-	if b := boards.Hashboards; len(b) != 3 || b[2].Index != 2 || !near(3*b[2].Average, tera*1000, 1) || b[0].Chips != 108 || len(b[0].PCB) == 0 || b[0].Serial == "" {
+	if b := boards.Hashboards; len(b) != 3 || b[2].Index != 2 || !simtest.Near(3*b[2].Average, tera*1000, 1) || b[0].Chips != 108 || len(b[0].PCB) == 0 || b[0].Serial == "" {
 		t.Errorf("%+v", b)
 	}
 	for path, want := range map[string]string{
@@ -157,7 +158,7 @@ func TestOtherModes(t *testing.T) {
 		m["concorde"] = map[string]any{"mode-select": "Hashrate", "hash-target": 150, "power-target": 3500}
 	})
 	r.draws(3*time.Minute, nominal*minersim.WattShare(150/hash))
-	if got := r.d.Truth().TeraHashes; !near(got*10, 1500, 2) {
+	if got := r.d.Truth().TeraHashes; !simtest.Near(got*10, 1500, 2) {
 		t.Errorf("%g TH/s", got)
 	}
 }

@@ -4,14 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"math"
-	"net"
 	"net/http"
 	"testing"
 	"time"
-
-	"github.com/icholy/digest"
 
 	"github.com/counterweight-dev/counterweight/internal/minersim"
 	"github.com/counterweight-dev/counterweight/internal/minersim/marafw"
@@ -62,22 +57,12 @@ func (r *rig) to(device int) {
 }
 
 func (r *rig) login(username, password string) {
-	r.http.Transport = &digest.Transport{Username: username, Password: password, Transport: &http.Transport{}}
+	r.http.Transport = simtest.Signing(username, password)
 }
 
-// send makes one request the way a plain client does.
 func (r *rig) send(method, path, body string) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(r.t.Context(), method, fmt.Sprintf("http://%s/%s", r.d.Address, path), bytes.NewBufferString(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	resp, err := r.http.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	out, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, out, err
+	r.t.Helper()
+	return simtest.Send(r.t, &r.http, method, fmt.Sprintf("http://%s/%s", r.d.Address, path), body)
 }
 
 // want makes a request that must have the given status, and reads its answer.
@@ -153,28 +138,11 @@ func (r *rig) status() string {
 // rpc sends one command to port 4028.
 func (r *rig) rpc(request string) []byte {
 	r.t.Helper()
-	c, err := net.DialTimeout("tcp", r.d.Doors[0].String(), time.Second)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = c.Close() }()
-	if _, err := c.Write([]byte(request)); err != nil {
-		return nil
-	}
-	out, err := io.ReadAll(c)
-	if err != nil {
-		return nil
-	}
-	return bytes.TrimRight(out, "\x00")
+	return bytes.TrimRight(simtest.Ask(r.t, r.d.Doors[0], request), "\x00")
 }
 
 // draws checks the true watts after so long.
 func (r *rig) draws(after time.Duration, want float64) {
 	r.t.Helper()
-	r.clock.Advance(after)
-	if got := r.d.Watts(); !near(got, want, 2) {
-		r.t.Errorf("draws %.0f W %s later, want %.0f W", got, after, want)
-	}
+	simtest.Draws(r.t, r.clock, r.d, after, want)
 }
-
-func near(got, want, percent float64) bool { return math.Abs(got-want) <= 10+want*percent/100 }
