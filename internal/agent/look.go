@@ -140,6 +140,7 @@ func (a *Agent) open(ctx context.Context, now time.Duration, s *slot) {
 				a.found(now, s, driver, id)
 				return
 			}
+			s.sentAway(now, err)
 			if s.machine == nil {
 				s.looking = s.looking.unidentified(err)
 				s.backOff(now)
@@ -148,6 +149,7 @@ func (a *Agent) open(ctx context.Context, now time.Duration, s *slot) {
 			s.looking = failed(err)
 			a.missOnce(now, s, o)
 			s.advance(now)
+			s.regular = max(s.regular, s.away)
 		}
 	})
 }

@@ -19,7 +19,8 @@ const (
 	floorWithin = time.Second
 
 	// How long a write may take. A reply is never trusted, so waiting past the settle time is idle.
-	// It leaves room for a look before a device without news counts as unreachable.
+	// It leaves room for a look before a device without news counts as unreachable: a machine that takes longer to
+	// answer is looked at meanwhile, and its driver waits on (miner.ErrUnderWay).
 	applyLeast = 3 * time.Second
 	applyMost  = 12 * time.Second
 
@@ -116,13 +117,14 @@ func (a *Agent) enter(next lease.Allowance) {
 }
 
 // fitLease keeps the machines under the lease. One that can't be told anything now (its last operation
-// does not end, or it is being looked for) is taken out with its bound, so that others are shed instead.
+// does not end, it is being looked for, or it said to come back later) is taken out with its bound, so that others
+// are shed instead.
 func (a *Agent) fitLease(ctx context.Context, now time.Duration, allowance lease.Allowance) {
 	watts := a.allows(allowance)
-	for _, d := range a.devices(func(s *slot) bool { return !s.tellable() }) {
+	for _, d := range a.devices(func(s *slot) bool { return !s.tellable(now) }) {
 		watts -= d.Bound(now)
 	}
-	for _, o := range fit.Fit(a.devices((*slot).tellable), watts, allowance.ShedWithin, now) {
+	for _, o := range fit.Fit(a.devices(func(s *slot) bool { return s.tellable(now) }), watts, allowance.ShedWithin, now) {
 		a.order(ctx, now, o, allowance)
 	}
 }
@@ -141,7 +143,7 @@ func (a *Agent) fitFloor(ctx context.Context, now time.Duration, allowance lease
 		}
 	}
 	devices := a.devices(func(s *slot) bool {
-		return s.tellable() && (s.machine.commanded || !s.machine.floored)
+		return s.tellable(now) && (s.machine.commanded || !s.machine.floored)
 	})
 	for _, o := range fit.Fit(devices, 0, floorWithin, now) {
 		if o.Setting.Kind == fit.Sleep {
@@ -220,6 +222,9 @@ func (a *Agent) applied(now time.Duration, s *slot, m *machine, before machine, 
 	if s.machine == m {
 		s.ordering = failure{}
 	}
+	if errors.Is(err, miner.ErrUnderWay) { // no failure: it is slow to answer
+		return
+	}
 	if err == nil {
 		return
 	}
@@ -228,6 +233,7 @@ func (a *Agent) applied(now time.Duration, s *slot, m *machine, before machine, 
 	if s.machine == m {
 		s.ordering = failed(err)
 		s.ordering.until = now + failureFor
+		s.sentAway(now, err)
 	}
 	switch {
 	case errors.Is(err, errLate):

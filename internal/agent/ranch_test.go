@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ const (
 	hung
 	// busy is held by somebody else's session.
 	busy
+	// slow does as told and says so long after that; its driver waits for it, and not its caller.
+	slow
 	// cut takes no orders for want of a connection, and is read all the same.
 	cut
 )
@@ -88,6 +91,9 @@ func (r *ranch) open(ctx context.Context, addr netip.Addr, _ miner.Firmware, _ m
 	r.mu.Lock()
 	f := r.fakes[addr]
 	r.mu.Unlock()
+	if f != nil && f.turns(f.state().shut) {
+		return nil, miner.Identity{}, fmt.Errorf("fake: %w", &miner.Busy{After: f.state().shut})
+	}
 	if f == nil {
 		time.Sleep(fakeDial)
 		return nil, miner.Identity{}, miner.ErrUnreachable
@@ -118,8 +124,13 @@ type fake struct {
 	addr    netip.Addr
 	mac     string
 	persona persona
-	slow    time.Duration // extra time of a read
-	fixed   bool          // takes no watt targets
+	slow    time.Duration   // extra time of a read
+	away    time.Duration   // when one that is busy wants to be asked again; 0 does not say
+	shut    time.Duration   // the same of who looks for it
+	tries   []time.Duration // when it was busy or shut
+	settles time.Duration   // how long its sleep takes at worst; 0 is 5 s
+	ignores bool            // says what its persona says, and does nothing
+	fixed   bool            // takes no watt targets
 
 	target   int64
 	asleep   bool
@@ -239,22 +250,40 @@ func (f *fake) Read(ctx context.Context) (miner.Reading, error) {
 func (f *fake) Apply(ctx context.Context, s miner.Setting) error {
 	defer f.enter()()
 	if f.is() == busy {
+		if after := f.state().away; f.turns(after) {
+			return fmt.Errorf("fake: %w", &miner.Busy{After: after})
+		}
 		return fmt.Errorf("fake: %w", miner.ErrBusy)
 	}
 	f.ranch.mu.Lock()
 	f.ranch.writes = append(f.ranch.writes, write{f.ranch.now(), f.addr, s})
 	p := f.persona
-	if p == good || p == late {
+	if (p == good || p == late || p == slow) && !f.ignores {
 		f.obey(s)
 	}
 	f.ranch.mu.Unlock()
 	switch p {
 	case late:
 		return f.wait(ctx, 21*time.Second)
+	case slow:
+		if err := f.wait(ctx, 21*time.Second); err != nil {
+			return fmt.Errorf("fake: no answer yet: %w: %w", miner.ErrUnderWay, err)
+		}
+		return nil
 	case cut:
 		return f.wait(ctx, time.Hour)
 	}
 	return f.wait(ctx, fakeLatency)
+}
+
+// turns notes a try that it turns away, where it does.
+func (f *fake) turns(after time.Duration) bool {
+	f.ranch.mu.Lock()
+	defer f.ranch.mu.Unlock()
+	if after > 0 {
+		f.tries = append(f.tries, f.ranch.now())
+	}
+	return after > 0
 }
 
 func (f *fake) obey(s miner.Setting) {
@@ -274,7 +303,7 @@ func (f *fake) Capabilities() miner.Capabilities {
 		Sleep: true, SleepSurvivesReboot: true,
 		Continuous: !f.fixed, MinWatts: 1000, MaxWatts: fakeWatts, StepWatts: 10,
 		NameplateWatts: fakeWatts, NameplateTHs: 200, ResidualWatts: fakeResidual,
-		SleepTiming: miner.Timing{Typical: 4 * time.Second, Worst: 5 * time.Second},
+		SleepTiming: miner.Timing{Typical: 4 * time.Second, Worst: cmp.Or(f.settles, 5*time.Second)},
 		WakeTiming:  miner.Timing{Typical: 4 * time.Second, Worst: 8 * time.Second},
 		TrimTiming:  miner.Timing{Typical: 4 * time.Second, Worst: 8 * time.Second},
 	}

@@ -21,6 +21,9 @@ const (
 	// firstRetry and lastRetry bound the wait between tries at an address where nothing was found.
 	firstRetry = 2 * time.Second
 	lastRetry  = 30 * time.Second
+	// longestAway is how long a machine may send us away at most. What it draws counts meanwhile, others are shed for
+	// it, and most that hold it let go sooner than they may.
+	longestAway = 30 * time.Second
 	// failureFor is how long a failed order is told of if no other was tried.
 	failureFor = 2 * time.Minute
 )
@@ -96,7 +99,9 @@ type slot struct {
 	// looking is why the last look failed; until a good one. ordering is why the last order did; until
 	// one is taken, or nobody has tried for a while.
 	looking, ordering failure
-	gone              bool // no longer in the assignment; its operation is still ending
+	// away is until when the machine, being busy, wants no orders and no logins.
+	away time.Duration
+	gone bool // no longer in the assignment; its operation is still ending
 }
 
 // phase spreads the slots' looks over the interval.
@@ -107,7 +112,16 @@ func phase(addr netip.Addr, interval time.Duration) time.Duration {
 }
 
 // tellable says whether the machine can be given an order now, or as soon as its operation is cut short.
-func (s *slot) tellable() bool { return s.driver != nil && (s.op == nil || !s.op.hung) }
+func (s *slot) tellable(now time.Duration) bool {
+	return s.driver != nil && now >= s.away && (s.op == nil || !s.op.hung)
+}
+
+// sentAway notes when a busy machine wants to be asked again, where an error says that.
+func (s *slot) sentAway(now time.Duration, err error) {
+	if after, ok := miner.RetryAfter(err); ok {
+		s.away = now + min(after, longestAway)
+	}
+}
 
 // nextLook is when the slot wants its next operation.
 func (s *slot) nextLook() time.Duration {
@@ -141,7 +155,7 @@ func (s *slot) advance(now time.Duration) {
 func (s *slot) backOff(now time.Duration) {
 	wait := min(firstRetry<<min(s.tries, 10), lastRetry)
 	s.tries++
-	s.regular = now + wait - phase(s.addr, wait/2)
+	s.regular = max(now+wait-phase(s.addr, wait/2), s.away)
 }
 
 // failure is why an operation did not work; the zero value is none.

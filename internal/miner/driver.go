@@ -48,7 +48,8 @@ type Driver interface {
 	Identify(ctx context.Context) (Identity, error)
 	// Read takes one reading. It never writes.
 	Read(ctx context.Context) (Reading, error)
-	// Apply commands one setting. A nil error means the machine said yes, never that it did it.
+	// Apply commands one setting. A nil error means the machine said yes, never that it did it. An order that the
+	// machine takes longer to answer than ctx lasts goes on, where giving it up would do harm: ErrUnderWay.
 	Apply(ctx context.Context, s Setting) error
 	// Capabilities are known after Identify, and may change with a later reading: a person may turn
 	// automatic tuning on. Asking costs nothing.
@@ -73,6 +74,9 @@ var (
 	ErrRefused = errors.New("refused by the machine")
 	// ErrHalfApplied: a setting of several steps stopped in the middle; read before assuming anything.
 	ErrHalfApplied = errors.New("applied in part")
+	// ErrUnderWay: the machine works on the order and has not answered yet; the driver goes on waiting, and gives no
+	// other before. What it does is read.
+	ErrUnderWay = errors.New("under way")
 	// ErrPerhaps: a probe met what may be its firmware, and only a login tells. A surer claim wins over it.
 	ErrPerhaps = errors.New("perhaps this firmware")
 )

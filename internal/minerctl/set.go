@@ -2,6 +2,7 @@ package minerctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -131,6 +132,9 @@ func (s *Set) send(ctx context.Context, addr netip.Addr, driver miner.Driver, j 
 	r := s.result(addr, j)
 	if err != nil {
 		unclear := "the machine gave no clear yes (" + detail(addr, err) + "): judged by what it does"
+		if errors.Is(err, miner.ErrUnderWay) {
+			unclear = "the machine has the order and has not answered yet: judged by what it does"
+		}
 		r.Notes = append(r.Notes, clean(unclear))
 		fmt.Fprintln(s.Progress, "  "+clean(unclear))
 	}

@@ -3,6 +3,7 @@ package minerctl
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -208,11 +209,18 @@ func TestAMachineThatFallsSilentHasToShowItAgain(t *testing.T) {
 }
 
 func TestAnUnclearAnswerIsJudgedByWhatIsRead(t *testing.T) {
-	for name, refusal := range map[string]error{"no answer": errors.New("reading the reply: EOF"), "half": miner.ErrHalfApplied} {
+	for name, c := range map[string]struct {
+		refusal error
+		note    string
+	}{
+		"no answer":     {errors.New("reading the reply: EOF"), "no clear yes"},
+		"half":          {miner.ErrHalfApplied, "no clear yes"},
+		"no answer yet": {fmt.Errorf("set: %w: %w", miner.ErrUnderWay, context.DeadlineExceeded), "has not answered yet"},
+	} {
 		f := s21(t)
-		f.refusal, f.after = refusal, always(asleep)
+		f.refusal, f.after = c.refusal, always(asleep)
 		r, err := (&Set{Tool: f.tool(), Progress: io.Discard}).Run(t.Context(), place, Order{Sleep: true})
-		if err != nil || !r.Happened || !strings.Contains(strings.Join(r.Notes, " "), "no clear yes") {
+		if err != nil || !r.Happened || !strings.Contains(strings.Join(r.Notes, " "), c.note) {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}

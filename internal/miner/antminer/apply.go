@@ -134,7 +134,7 @@ func (d *Driver) order(ctx context.Context, body []byte, want mode) error {
 			d.pending = nil
 			return p.err
 		case <-ctx.Done():
-			return fmt.Errorf("%s: set_miner_conf.cgi: no answer yet: %w", d.web.Address, ctx.Err())
+			return fmt.Errorf("%s: %s: no answer yet: %w: %w", d.web.Address, confPath, miner.ErrUnderWay, ctx.Err())
 		case <-d.after(lookEvery):
 			if c, err := d.readConf(ctx); err == nil && c.mode() == want {
 				return nil

@@ -316,7 +316,7 @@ func TestNoAnswerInTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-entered; cancel() }()
 	err := d.Apply(ctx, miner.Setting{Kind: miner.Sleep})
-	if !errors.Is(err, context.Canceled) || miner.NotApplied(err) {
+	if !errors.Is(err, miner.ErrUnderWay) || !errors.Is(err, context.Canceled) || miner.NotApplied(err) {
 		t.Errorf("error %v", err)
 	}
 	close(held)
