@@ -20,6 +20,7 @@ var nameplates = map[string]Nameplate{
 	"s21pro":   {3510, 234},
 	"s21xp":    {3645, 270},
 	"s23hyd":   {5510, 580},
+	"at2880":   {4160, 260},
 	"protorig": {11550, 819},
 }
 
@@ -27,7 +28,7 @@ var nameplates = map[string]Nameplate{
 // is not "S21 Pro". Unknown models have none.
 func NameplateOf(model string) (Nameplate, bool) {
 	folded := strings.ToLower(model)
-	folded = strings.NewReplacer("bitmain", "", "antminer", "", " ", "", ".", "", "-", "", "_", "").Replace(folded)
+	folded = strings.NewReplacer("bitmain", "", "antminer", "", "auradine", "", "teraflux", "", "flux", "", " ", "", ".", "", "-", "", "_", "").Replace(folded)
 	plate, ok := nameplates[folded]
 	return plate, ok
 }

@@ -1,6 +1,7 @@
 package minerctl
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -51,10 +52,12 @@ type Capabilities struct {
 	Modes               []Mode  `json:"modes,omitempty"`
 	NameplateWatts      int64   `json:"nameplateWatts,omitempty"`
 	NameplateTHs        float64 `json:"nameplateTHs,omitempty"`
-	ResidualWatts       int64   `json:"residualWatts,omitempty"`
-	SleepTiming         *Timing `json:"sleepTiming,omitempty"`
-	WakeTiming          *Timing `json:"wakeTiming,omitempty"`
-	TrimTiming          *Timing `json:"trimTiming,omitempty"`
+	// NominalWatts are what nameplateTHs take, where nameplateWatts is the most that the machine may draw.
+	NominalWatts  int64   `json:"nominalWatts,omitempty"`
+	ResidualWatts int64   `json:"residualWatts,omitempty"`
+	SleepTiming   *Timing `json:"sleepTiming,omitempty"`
+	WakeTiming    *Timing `json:"wakeTiming,omitempty"`
+	TrimTiming    *Timing `json:"trimTiming,omitempty"`
 }
 
 // Mode is one profile or preset.
@@ -99,7 +102,7 @@ func (d *Document) read(r miner.Reading, c miner.Capabilities) {
 func capabilitiesOf(c miner.Capabilities) *Capabilities {
 	out := &Capabilities{
 		Sleep: c.Sleep, SleepSurvivesReboot: c.SleepSurvivesReboot, Continuous: c.Continuous,
-		NameplateWatts: c.NameplateWatts, NameplateTHs: *rounded(&c.NameplateTHs), ResidualWatts: c.ResidualWatts,
+		NameplateWatts: c.NameplateWatts, NameplateTHs: *rounded(&c.NameplateTHs), NominalWatts: c.NominalWatts, ResidualWatts: c.ResidualWatts,
 		SleepTiming: timingOf(c.SleepTiming), WakeTiming: timingOf(c.WakeTiming), TrimTiming: timingOf(c.TrimTiming),
 	}
 	if c.Continuous {
@@ -182,7 +185,11 @@ func (c Capabilities) lines(line func(name, value string)) {
 	for _, m := range c.Modes {
 		line("Offers mode", fmt.Sprintf("%s: %d W %s", m.Name, m.Watts, known(m.THs, "TH/s")))
 	}
-	line("Nameplate", strings.TrimSpace(known(float64(c.NameplateWatts), "W")+" "+known(c.NameplateTHs, "TH/s")))
+	if c.NominalWatts > 0 {
+		line("Draws at most", known(float64(c.NameplateWatts), "W"))
+	}
+	rated := cmp.Or(c.NominalWatts, c.NameplateWatts)
+	line("Nameplate", strings.TrimSpace(known(float64(rated), "W")+" "+known(c.NameplateTHs, "TH/s")))
 	line("Asleep it draws", known(float64(c.ResidualWatts), "W"))
 	for _, t := range []struct {
 		name string

@@ -110,3 +110,21 @@ func TestPrintedForAPerson(t *testing.T) {
 		}
 	}
 }
+
+// TestANameplateIsNoLimit: where the most a machine may draw is known beside what it is rated at, both are told.
+func TestANameplateIsNoLimit(t *testing.T) {
+	d := identified(place, miner.Identity{Firmware: "Auradine", Model: "AT2880"})
+	d.read(miner.Reading{State: miner.Hashing}, miner.Capabilities{NameplateWatts: 4784, NominalWatts: 4160, NameplateTHs: 260})
+	var out strings.Builder
+	if err := d.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Draws at most  4784 W\n", "Nameplate      4160 W 260 TH/s\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+	if c := d.Capabilities; c.NominalWatts != 4160 || c.NameplateWatts != 4784 {
+		t.Errorf("%+v", c)
+	}
+}

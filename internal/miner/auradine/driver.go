@@ -122,14 +122,14 @@ func (d *Driver) learn(who report, supplies wire.List[supply]) {
 		TrimTiming:    miner.Timing{Typical: 60 * time.Second, Worst: 5 * time.Minute, Restarts: true},
 	}
 	if plate, ok := miner.NameplateOf(string(who.Model)); ok {
-		c.NameplateWatts, c.NameplateTHs = plate.Watts, plate.THs
+		c.NameplateWatts, c.NominalWatts, c.NameplateTHs = plate.Watts, plate.Watts, plate.THs
 	}
 	d.capabilities = c
 	d.setRange(supplies)
 }
 
-// setRange takes the most that the supplies put out for the highest target, and for what the machine is rated
-// at where nobody else says it.
+// setRange takes the most that the supplies put out for the highest target, and for the most that the machine may
+// draw: its modes go beyond what its maker rates it at.
 func (d *Driver) setRange(supplies wire.List[supply]) {
 	most := sum(supplies, func(s supply) quantity { return s.Max }).Watts()
 	if most == nil || *most == 0 {
@@ -138,9 +138,7 @@ func (d *Driver) setRange(supplies wire.List[supply]) {
 	c := &d.capabilities
 	c.Continuous = true
 	c.MinWatts, c.MaxWatts, c.StepWatts = (*most*leastPercent+99)/100, *most, stepWatts
-	if c.NameplateWatts == 0 {
-		c.NameplateWatts = *most
-	}
+	c.NameplateWatts = max(c.NameplateWatts, *most)
 }
 
 // sum adds up what all supplies say; unset where one of them does not say it.

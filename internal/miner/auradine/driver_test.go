@@ -45,6 +45,30 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
+// What its maker rates a model at is told beside the most that its supplies give: modes go beyond the former, and
+// watts that are too few for a hash rate show by it.
+func TestRated(t *testing.T) {
+	for name, c := range map[string]struct {
+		most           string
+		rated, nominal int64
+	}{
+		"more than the maker says": {`"4784.00W"`, 4784, 4160},
+		"less than the maker says": {`"3452.00W"`, 4160, 4160},
+		"no word":                  {`null`, 4160, 4160},
+	} {
+		m := at1500()
+		m.Replies["GET ipreport"] = status(620, `"IPReport":[{"SerialNo":"AU1","mac":"1c:00:00:0e:3b:2b","model":"AT2880","version":"2.2.0"}]`)
+		m.Replies["GET psu"] = psuText(`"1994.30W"`, c.most)
+		d := New(serve(t, m))
+		if _, err := d.Identify(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Capabilities(); got.NameplateWatts != c.rated || got.NominalWatts != c.nominal || got.NameplateTHs != 260 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestIdentifyErrors(t *testing.T) {
 	cases := map[string]struct {
 		change func(*machine)
