@@ -27,8 +27,9 @@ type older struct {
 	address     netip.AddrPort
 	readings    int
 	temperature *float64
-	// other is where the program may be instead, where the port that was named has no web server.
-	other netip.AddrPort
+	// others are where the program may be instead, where only one port was named: it has no web server and is the
+	// program's, or the program is at its own.
+	others []netip.AddrPort
 }
 
 // newOlder makes a reader; it sends nothing.
@@ -39,26 +40,30 @@ func newOlder(t miner.Target) *older {
 	}
 	o := &older{address: netip.AddrPortFrom(t.Address, uint16(port))}
 	if t.Port != 0 && t.Port != Port && t.SecondPort == 0 {
-		o.other = netip.AddrPortFrom(t.Address, uint16(t.Port))
+		o.others = []netip.AddrPort{
+			netip.AddrPortFrom(t.Address, uint16(t.Port)), netip.AddrPortFrom(t.Address, Port+rpcOffset),
+		}
 	}
 	return o
 }
 
 // instead says of an error of the REST API that the program may be found in its stead. At a port that somebody named,
 // what speaks no HTTP may be the program.
-func (o *older) instead(err error) bool { return absent(err) || o.other.IsValid() && wire.Lost(err) }
+func (o *older) instead(err error) bool { return absent(err) || len(o.others) > 0 && wire.Lost(err) }
 
 // find asks for the program's version where it belongs, else where somebody may have mapped it who knows of no web
 // server.
 func (o *older) find(ctx context.Context) (rpcReply, error) {
 	who, err := o.ask(ctx, "version")
-	if err == nil || !o.other.IsValid() {
-		return who, err
-	}
-	there := &older{address: o.other}
-	if who, elsewhere := there.ask(ctx, "version"); elsewhere == nil {
-		o.address = o.other
+	if err == nil {
 		return who, nil
+	}
+	for _, other := range o.others {
+		there := &older{address: other}
+		if who, elsewhere := there.ask(ctx, "version"); elsewhere == nil {
+			o.address = other
+			return who, nil
+		}
 	}
 	return who, err
 }

@@ -1,10 +1,14 @@
 package braiins
 
 import (
+	"context"
 	"math"
+	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/counterweight-dev/counterweight/internal/miner"
+	"github.com/counterweight-dev/counterweight/internal/miner/wire"
 	"github.com/counterweight-dev/counterweight/internal/miner/wire/wiretest"
 )
 
@@ -105,6 +109,31 @@ func TestProgramAtTheNamedPort(t *testing.T) {
 		t.Fatalf("%+v, %v", id, err)
 	}
 	if r, err := d.Read(t.Context()); err != nil || r.State != miner.Hashing || *r.Watts != 1419 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Who maps the pages alone leaves the program at its own port.
+func TestProgramAtItsOwnPort(t *testing.T) {
+	m := s9(t)
+	target := m.serve(t)
+	program := netip.AddrPortFrom(target.Address, uint16(target.SecondPort)).String()
+	target.SecondPort = 0
+	own := netip.AddrPortFrom(target.Address, 4028).String()
+	ctx := wire.WithDialer(t.Context(), func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == own {
+			address = program
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	})
+	if err := Probe(ctx, target); err != nil {
+		t.Error(err)
+	}
+	d := New(target)
+	if id, err := d.Identify(ctx); err != nil || id.Model != "Bitmain Antminer S9" {
+		t.Fatalf("%+v, %v", id, err)
+	}
+	if r, err := d.Read(ctx); err != nil || r.State != miner.Hashing || *r.Watts != 1419 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
