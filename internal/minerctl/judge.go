@@ -110,8 +110,12 @@ func (j *judge) missingHash(r miner.Reading) string {
 
 // missingTarget compares what the machine follows with what it was told, where it says so.
 func (j *judge) missingTarget(r miner.Reading) string {
-	if j.mode != "" && r.Mode != "" && r.Mode != j.mode {
-		return fmt.Sprintf("mode %s is in force", r.Mode)
+	if j.mode != "" && r.Mode != "" {
+		// A target beside its mode may count the watts of its boards, and the mode's watts those at the wall.
+		if r.Mode != j.mode {
+			return fmt.Sprintf("mode %s is in force", r.Mode)
+		}
+		return ""
 	}
 	if j.watts != nil && r.Effective != nil && !near(*r.Effective, *j.watts, sameTarget) {
 		return fmt.Sprintf("it follows a target of %d W", *r.Effective)

@@ -194,6 +194,27 @@ func TestWattsBecomeTheHighestModeAtOrUnderThem(t *testing.T) {
 	}
 }
 
+// An Avalon Q names the watts of its boards as what it follows in a mode, and draws those of the mode at the wall.
+func TestAModeInForceNeedsNoTargetOfItsWatts(t *testing.T) {
+	f := s21(t)
+	f.can.Continuous = false
+	f.can.Modes = []miner.Mode{{Name: "eco", Watts: 848, THs: 52}, {Name: "super", Watts: 1755, THs: 90}}
+	f.before = reading(miner.Hashing, 1668, 89, 1655)
+	f.before.Mode = "super"
+	after := reading(miner.Hashing, 796, 49, 791)
+	after.Mode = "eco"
+	f.after = always(after)
+	if r, err := (&Set{Tool: f.tool(), Progress: io.Discard}).Run(t.Context(), place, Order{Mode: "eco"}); err != nil || !r.Happened {
+		t.Errorf("%+v, %v", r, err)
+	}
+	nameless := after
+	nameless.Mode = ""
+	f.after = always(nameless)
+	if r, err := (&Set{Tool: f.tool(), Progress: io.Discard}).Run(t.Context(), place, Order{Mode: "eco"}); err == nil || r.Why != "it follows a target of 791 W" {
+		t.Errorf("its target is all there is to tell by: %+v, %v", r, err)
+	}
+}
+
 func TestAMachineThatFallsSilentHasToShowItAgain(t *testing.T) {
 	f := s21(t)
 	f.after = func(d time.Duration) (miner.Reading, error) {
