@@ -111,7 +111,10 @@ func at(t miner.Target) netip.AddrPort {
 func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 	var who systemInfo
 	if err := d.web.Get(ctx, "get_system_info.cgi", &who); err != nil {
-		return d.identifyByRPC(ctx, err)
+		told := false
+		if who, told = d.whoByStats(ctx, err); !told {
+			return d.identifyByRPC(ctx, err)
+		}
 	}
 	if !isAntminer(who.Type) {
 		return miner.Identity{}, fmt.Errorf("%s: %w: get_system_info names no Antminer", d.web.Address, miner.ErrNotThisFirmware)
@@ -173,6 +176,16 @@ func (d *Driver) identifyByRPC(ctx context.Context, failed error) (miner.Identit
 		return miner.Identity{Firmware: miner.Antminer, FirmwareVersion: string(d.who.Release), Model: string(said.Type)}, nil
 	}
 	return miner.Identity{}, foreign(failed)
+}
+
+// whoByStats is who a machine is that has no page for it: stats.cgi is headed by the model and the release. failed is
+// what that page was missed by.
+func (d *Driver) whoByStats(ctx context.Context, failed error) (systemInfo, bool) {
+	var head statsHead
+	if !missing(failed) || d.web.Get(ctx, statsPath, &head) != nil || !isAntminer(head.Info.Type) {
+		return systemInfo{}, false
+	}
+	return systemInfo{Type: head.Info.Type, Release: head.Info.Compiled}, true
 }
 
 // anotherByRPC asks the RPC whose firmware it is; empty where it names Bitmain's, or is closed.

@@ -55,10 +55,14 @@ func TestIdentifyErrors(t *testing.T) {
 		want   error
 	}{
 		"wrong password":         {func(m *machine) { m.password = "other" }, miner.ErrUnauthorized},
-		"no such page":           {func(m *machine) { delete(m.pages, "get_system_info"); m.rpc = nil }, miner.ErrNotThisFirmware},
+		"no such page":           {func(m *machine) { delete(m.pages, "get_system_info"); delete(m.pages, "stats"); m.rpc = nil }, miner.ErrNotThisFirmware},
 		"no page, another's RPC": {func(m *machine) { delete(m.pages, "get_system_info"); m.rpc["version"] = hiveonRPC }, miner.ErrNotThisFirmware},
 		"a page of text":         {func(m *machine) { m.pages["get_system_info"] = "<html>" }, miner.ErrNotThisFirmware},
 		"no Antminer":            {func(m *machine) { m.pages["get_system_info"] = `{"minertype":"Fluminer L1"}` }, miner.ErrNotThisFirmware},
+		"Hiveon by its stats": {func(m *machine) {
+			delete(m.pages, "get_system_info")
+			m.pages["stats"] = strings.Replace(s21stats, "S21 Pro+", "S19 Hiveon", 1)
+		}, miner.ErrNotThisFirmware},
 		"Hiveon by its type":     {func(m *machine) { m.pages["get_system_info"] = `{"minertype":"Antminer S19x88 Hiveon"}` }, miner.ErrNotThisFirmware},
 		"MaraFW by its RPC":      {func(m *machine) { m.rpc["version"] = strings.Replace(versionRPC, "1.0.0", "MaraFW rel 3.12_401", 2) }, miner.ErrNotThisFirmware},
 		"a mining process down":  {func(m *machine) { m.pages["stats"] = "Socket connect failed: Connection refused\n" }, nil},

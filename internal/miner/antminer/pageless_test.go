@@ -2,6 +2,7 @@ package antminer
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -93,6 +94,61 @@ func TestPartsOfTheRPC(t *testing.T) {
 				t.Errorf("%+v, %v", r, err)
 			}
 		})
+	}
+}
+
+// Where its "summary" is all that a mining program answers with, its name tells whose it is, and nothing tells the model.
+func TestASummaryAlone(t *testing.T) {
+	const summary = `{"STATUS":[{"STATUS":"S","Code":11,"Msg":"Summary","Description":"%s"}],"SUMMARY":[{"Elapsed":50731,"GHS 5s":"7903.729"}],"id":1}`
+	for description, want := range map[string]error{
+		"bmminer 1.0.0": nil, "BMMiner 2.0.0 rwglr": nil, "cgminer 4.11.1": miner.ErrNotThisFirmware, "bmminer 1.0.0 vnish": miner.ErrNotThisFirmware, "": miner.ErrNotThisFirmware,
+	} {
+		m := bare()
+		m.rpc = map[string]string{"summary": fmt.Sprintf(summary, description)}
+		for name, refused := range map[string]string{"refused": `{"STATUS":[{"STATUS":"E","Code":14,"Msg":"Invalid command"}],"id":1}`, "cut off": ""} {
+			m.rpc["version"], m.rpc["stats"] = refused, refused
+			d := m.serve(t)
+			id, err := d.Identify(t.Context())
+			if want != nil {
+				if err == nil {
+					t.Errorf("%s, %s: %+v", description, name, id)
+				}
+				continue
+			}
+			if diff := cmp.Diff(miner.Identity{Firmware: miner.Antminer}, id); err != nil || diff != "" {
+				t.Fatalf("%s, %s: %v (-want +got):\n%s", description, name, err, diff)
+			}
+			r, err := d.Read(t.Context())
+			if diff := cmp.Diff(miner.Reading{State: miner.Hashing, HashrateTHs: new(7.903729), Uptime: new(50731 * time.Second)}, r); err != nil || diff != "" {
+				t.Errorf("%s, %s: %v (-want +got):\n%s", description, name, err, diff)
+			}
+		}
+	}
+}
+
+// Without the page that says who a machine is, the head of its readings does.
+func TestStatsPageAlone(t *testing.T) {
+	m := s21()
+	m.pages, m.conf, m.rpc = map[string]string{"stats": s21stats}, nil, nil
+	d := m.serve(t)
+	id, err := d.Identify(t.Context())
+	want := miner.Identity{Firmware: miner.Antminer, FirmwareVersion: "Thu Apr 30 20:05:42 CST 2026", Model: "Antminer S21 Pro+"}
+	if diff := cmp.Diff(want, id); err != nil || diff != "" {
+		t.Fatalf("%v (-want +got):\n%s", err, diff)
+	}
+	if r, err := d.Read(t.Context()); err != nil || r.State != miner.Hashing || r.Watts == nil || *r.Watts != 3499 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/stats.cgi") {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = w.Write([]byte(s21stats))
+	}))
+	t.Cleanup(served.Close)
+	if err := Probe(t.Context(), targetOf(netip.MustParseAddrPort(served.Listener.Addr().String()), 1)); !errors.Is(err, miner.ErrPerhaps) {
+		t.Errorf("probe: %v", err)
 	}
 }
 

@@ -29,21 +29,27 @@ func Probe(ctx context.Context, t miner.Target) error {
 	return err
 }
 
-// probePages asks for the first page, and for the one that says who the machine is, which some serve alone.
+// probePages asks for the first page, and for those that say who the machine is, which some serve alone.
 func probePages(ctx context.Context, t miner.Target) error {
 	web := &wire.Client{Address: at(t)}
 	status := 0
-	for _, path := range []string{"/", "/cgi-bin/get_system_info.cgi"} {
+	for _, path := range []string{"/", "/cgi-bin/get_system_info.cgi", "/cgi-bin/" + statsPath} {
 		reply, err := web.Exchange(ctx, wire.Request{Path: path})
 		if err != nil {
 			return err
 		}
-		var who systemInfo
+		var who struct {
+			systemInfo
+			statsHead
+		}
 		if reply.Status == http.StatusUnauthorized && asksLikeBitmain(reply.Header) ||
-			reply.OK() && wire.Decode(reply.Body, &who) == nil && isAntminer(who.Type) {
+			reply.OK() && wire.Decode(reply.Body, &who) == nil && (isAntminer(who.systemInfo.Type) || isAntminer(who.Info.Type)) {
 			return fmt.Errorf("%s: %w: it answers as an Antminer does", web.Address, miner.ErrPerhaps)
 		}
 		status = cmp.Or(status, reply.Status)
+		if path != "/" && reply.Status != http.StatusNotFound {
+			break
+		}
 	}
 	return fmt.Errorf("%s: %w: GET /: HTTP %d does not ask for a login as an Antminer does",
 		web.Address, miner.ErrNotThisFirmware, status)

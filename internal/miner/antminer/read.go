@@ -104,7 +104,7 @@ func (d *Driver) readStats(ctx context.Context) (row, error) {
 		return r, err
 	}
 	var s stats
-	err := d.web.Get(ctx, "stats.cgi", &s)
+	err := d.web.Get(ctx, statsPath, &s)
 	if err == nil && !s.isStats() {
 		err = fmt.Errorf("%s: stats: its mining process does not answer", d.web.Address)
 	}

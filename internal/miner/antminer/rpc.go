@@ -34,7 +34,8 @@ func (r rpc) get(ctx context.Context, command string, out any) error {
 	return nil
 }
 
-// program asks a mining process what it is. One that does not answer to "version" heads its "stats" with it.
+// program asks a mining process what it is. One that does not answer to "version" heads its "stats" with it, and its
+// "summary" has its name at least.
 func (r rpc) program(ctx context.Context) (program, error) {
 	var v version
 	err := r.get(ctx, "version", &v)
@@ -45,10 +46,15 @@ func (r rpc) program(ctx context.Context) (program, error) {
 		return program{}, err
 	}
 	v = version{}
-	if err = r.get(ctx, "stats", &v); err != nil {
+	err = r.get(ctx, "stats", &v)
+	if head := v.program(v.Stats); err == nil && head.Type != "" {
+		return head, nil
+	}
+	if err != nil && !wire.Unreadable(err) {
 		return program{}, err
 	}
-	return v.program(v.Stats), nil
+	err = r.get(ctx, "summary", &v)
+	return v.program(nil), err
 }
 
 // row is the first that tells anything, of "stats" or else of "summary".

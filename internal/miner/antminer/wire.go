@@ -286,8 +286,22 @@ func (p program) other() string {
 	return anotherIn(p.Type, p.Miner, p.BMMiner, p.CGMiner, p.description)
 }
 
-// isBitmain says that it names an Antminer and no other maker's firmware.
-func (p program) isBitmain() bool { return isAntminer(p.Type) && p.other() == "" }
+// isBitmain says that it names an Antminer, or is the program that Bitmain made of cgminer and names no machine, and that
+// it names no other maker's firmware.
+func (p program) isBitmain() bool {
+	made := p.Type == "" && strings.HasPrefix(strings.ToLower(string(p.description)), "bmminer")
+	return (isAntminer(p.Type) || made) && p.other() == ""
+}
+
+// statsPath is the page with the readings, and statsHead what it says of the machine.
+const statsPath = "stats.cgi"
+
+type statsHead struct {
+	Info struct {
+		Type     wire.Text `json:"type"`
+		Compiled wire.Text `json:"CompileTime"`
+	} `json:"INFO"`
+}
 
 // isAntminer says that a model is one of Bitmain's.
 func isAntminer(model wire.Text) bool {
