@@ -56,7 +56,11 @@ type Driver struct {
 	// api is the one of the two that the machine is spoken to by.
 	api protocol
 	// readOnly says why the machine takes no orders from here; empty where it does.
-	readOnly     string
+	readOnly string
+	// shut says that it does not for want of API v3, which nobody answered by when it was met; readings counts until that
+	// is tried again.
+	shut         bool
+	readings     int
 	capabilities miner.Capabilities
 
 	// model is the one the machine names.
@@ -121,10 +125,10 @@ func (d *Driver) Identify(ctx context.Context) (miner.Identity, error) {
 }
 
 // choose takes API v3 where it answers, and API v2 where the release is old enough for its orders to work:
-// newer firmware answers there, and starts to mine again by itself some minutes after a power_off.
+// newer firmware answers there, and starts to mine again by itself some minutes after a power_off. It is only read there.
 func (d *Driver) choose(ctx context.Context, v version, noVersion error) (miner.Identity, error) {
 	released := releaseOf(string(v.Firmware))
-	if d.readOnly = ""; noVersion == nil && tooOld(v, released) {
+	if d.readOnly, d.shut = "", false; noVersion == nil && tooOld(v, released) {
 		d.api, d.readOnly = d.plain, fmt.Sprintf("firmware %q speaks API v1, which is only read; update it", v.Firmware)
 		return d.plain.who(ctx)
 	}
@@ -135,10 +139,14 @@ func (d *Driver) choose(ctx context.Context, v version, noVersion error) (miner.
 		return id, nil
 	case noVersion != nil:
 		return id, err
-	case released >= framedSince:
+	case released >= framedSince && !errors.Is(err, miner.ErrUnreachable):
 		return id, fmt.Errorf("firmware %q takes orders by API v3 alone: %w", v.Firmware, err)
 	case ctx.Err() != nil:
 		return id, err
+	case released >= framedSince:
+		d.shut = true
+		d.readOnly = fmt.Sprintf("firmware %q takes orders by API v3 alone, which does not answer at port %d: open it",
+			v.Firmware, d.framed.address.Port())
 	}
 	d.api = d.plain
 	return d.plain.who(ctx)

@@ -1,6 +1,8 @@
 package whatsminer
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,5 +78,32 @@ func TestNoStatus(t *testing.T) {
 	m.with("summary", `"Power":3496`, `"Power":20`)
 	if r, err := d.Read(t.Context()); err != nil || r.State != miner.Unknown {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// New firmware whose API v3 nobody answers is read by API v2, takes no orders, and is told again once it answers.
+func TestNewFirmwareWithoutItsAPI(t *testing.T) {
+	m := m60s()
+	m.noFramed = true
+	m.with("get_version", "20251209", "20241101")
+	d := m.serve(t)
+	if id, err := d.Identify(t.Context()); err != nil || id.Firmware != miner.WhatsMiner || !strings.EqualFold(id.MAC, deviceMAC) || id.Model != "M30S+VH30" {
+		t.Fatalf("%+v, %v", id, err)
+	}
+	for range knockEvery - 1 {
+		r, err := d.Read(t.Context())
+		if err != nil || r.State != miner.Hashing || r.Watts == nil || *r.Watts != 3496 || len(r.Faults) != 1 || !strings.HasSuffix(r.Faults[0], ": open it") {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if c := d.Capabilities(); c.Sleep || c.Continuous || c.NameplateWatts != 3600 {
+			t.Fatalf("%+v", c)
+		}
+	}
+	if err := d.Apply(t.Context(), miner.Setting{Kind: miner.Sleep}); !errors.Is(err, miner.ErrUnsupported) || !miner.NotApplied(err) {
+		t.Errorf("told %v", err)
+	}
+	d.framed.address = listen(t, true, m.answerFramed)
+	if r, err := d.Read(t.Context()); err != nil || r.Watts == nil || *r.Watts != 3156 || !d.Capabilities().Sleep {
+		t.Errorf("its API is there: %+v, %v, %+v", r, err, d.Capabilities())
 	}
 }

@@ -93,12 +93,33 @@ func warmest(all ...wire.Number) *float64 {
 
 // Read takes a reading over two connections, now and then three.
 func (d *Driver) Read(ctx context.Context) (miner.Reading, error) {
+	d.knock(ctx)
 	now, err := d.api.look(ctx)
 	if err != nil {
 		return miner.Reading{}, err
 	}
 	d.learn(now)
-	return d.reading(now), nil
+	r := d.reading(now)
+	if d.shut {
+		r.Faults = append(slices.Clip(r.Faults), clipped(d.readOnly))
+	}
+	return r, nil
+}
+
+// knockEvery is how many readings pass before API v3 is tried again where it did not answer.
+const knockEvery = 12
+
+// knock takes up API v3 once it is there.
+func (d *Driver) knock(ctx context.Context) {
+	if !d.shut {
+		return
+	}
+	if d.readings++; d.readings%knockEvery != 0 {
+		return
+	}
+	if _, err := d.framed.who(ctx); err == nil {
+		d.api, d.readOnly, d.shut = d.framed, "", false
+	}
 }
 
 func (d *Driver) reading(now look) miner.Reading {
