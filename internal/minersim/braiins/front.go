@@ -44,7 +44,7 @@ func (*Front) ResidualWatts() float64 { return 40 }
 func (*Front) Adopt(d *minersim.Device, t *minersim.Traits, s minersim.Start) (minersim.Memory, minersim.Order) {
 	st := newState(d, t, s)
 	if d.FirmwareVersion == olderRelease {
-		st.password = d.Password // none, as it comes
+		st.password, st.passwordless = d.Password, d.Password == "" // none, as it comes
 		older := &olderState{state: st, sessions: map[string]bool{}}
 		return older, st.order(0)
 	}

@@ -184,7 +184,7 @@ func (c *remote) run(method, token string) (message, error) {
 
 // open trades name and password for a token of the kind the REST interface gives.
 func (c *remote) open() (message, error) {
-	if string(c.asked.bytes[1]) != c.username || string(c.asked.bytes[2]) != c.password {
+	if !c.letsIn(string(c.asked.bytes[1]), string(c.asked.bytes[2])) {
 		return nil, status.Error(codes.Unauthenticated, "Unauthenticated")
 	}
 	token := rand.Text()[:16]

@@ -79,7 +79,7 @@ func atMachine(act func(*olderCall, http.ResponseWriter, *http.Request, []byte) 
 
 // login opens a session, if the password is right.
 func (c *olderCall) login(w http.ResponseWriter, username, password string) bool {
-	if username != c.username || password != c.password {
+	if !c.letsIn(username, password) {
 		return false
 	}
 	if len(c.sessions) >= maxSessions {

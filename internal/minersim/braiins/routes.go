@@ -154,7 +154,7 @@ func login(c *call) (any, error) {
 	if err := c.parse(&q); err != nil {
 		return nil, err
 	}
-	if q.Username != c.username || q.Password != c.password {
+	if !c.letsIn(q.Username, q.Password) {
 		return nil, failure{http.StatusUnauthorized, "Unauthorized"}
 	}
 	token := rand.Text()[:16]

@@ -34,6 +34,8 @@ const (
 	// retuning is how long the tuner says tuning after a new target (assumed).
 	retuning = 60 * time.Second
 
+	defaultPassword = "root"
+
 	defaultUp, defaultDown = 5, 2 // seconds, as the vendor's interface defaults them
 )
 
@@ -47,7 +49,9 @@ const (
 // state is one machine's firmware. It is touched under the device's lock only.
 type state struct {
 	username, password string
-	tokens             map[string]time.Duration // last use
+	// passwordless is a machine on which nobody has set a password: what clients send by default is as good as none (assumed).
+	passwordless bool
+	tokens       map[string]time.Duration // last use
 
 	target            int // configured watts
 	status            int
@@ -59,7 +63,7 @@ type state struct {
 
 func newState(d *minersim.Device, t *minersim.Traits, s minersim.Start) *state {
 	st := &state{
-		username: orElse(d.Username, "root"), password: orElse(d.Password, "root"),
+		username: orElse(d.Username, "root"), password: orElse(d.Password, defaultPassword),
 		tokens: map[string]time.Duration{}, status: statusNormal,
 		min:     int(math.Round(t.Model.Watts * minTargetShare)),
 		max:     int(math.Round(t.Model.Watts * maxTargetShare)),
@@ -72,6 +76,11 @@ func newState(d *minersim.Device, t *minersim.Traits, s minersim.Start) *state {
 		st.status = statusPaused
 	}
 	return st
+}
+
+// letsIn says whether a name and a password let in.
+func (st *state) letsIn(username, password string) bool {
+	return username == st.username && (password == st.password || st.passwordless && password == defaultPassword)
 }
 
 // Boot forgets the pause and every token; the target is saved, unless the boot is a hot one.
