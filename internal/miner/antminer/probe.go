@@ -38,12 +38,7 @@ func probePages(ctx context.Context, t miner.Target) error {
 		if err != nil {
 			return err
 		}
-		var who struct {
-			systemInfo
-			statsHead
-		}
-		if reply.Status == http.StatusUnauthorized && asksLikeBitmain(reply.Header) ||
-			reply.OK() && wire.Decode(reply.Body, &who) == nil && (isAntminer(who.systemInfo.Type) || isAntminer(who.Info.Type)) {
+		if reply.Status == http.StatusUnauthorized && asksLikeBitmain(reply.Header) || reply.OK() && namesAntminer(reply.Body) {
 			return fmt.Errorf("%s: %w: it answers as an Antminer does", web.Address, miner.ErrPerhaps)
 		}
 		status = cmp.Or(status, reply.Status)
@@ -53,6 +48,15 @@ func probePages(ctx context.Context, t miner.Target) error {
 	}
 	return fmt.Errorf("%s: %w: GET /: HTTP %d does not ask for a login as an Antminer does",
 		web.Address, miner.ErrNotThisFirmware, status)
+}
+
+// namesAntminer says that a page is one that tells an Antminer's model.
+func namesAntminer(page []byte) bool {
+	var who struct {
+		systemInfo
+		statsHead
+	}
+	return wire.Decode(page, &who) == nil && (isAntminer(who.systemInfo.Type) || isAntminer(who.Info.Type))
 }
 
 // pageless says of an error that Bitmain's pages are not there: nobody listens, or what answers has none. A machine

@@ -39,7 +39,7 @@ func Send(t *testing.T, client *http.Client, method, url, body string) (int, []b
 // Ask sends one command to a port that speaks as cgminer does, and reads until it is closed; nil where it is cut off.
 func Ask(t *testing.T, at netip.AddrPort, request string) []byte {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", at.String(), time.Second)
+	c, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", at.String())
 	if err != nil {
 		return nil
 	}
