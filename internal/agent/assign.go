@@ -133,6 +133,7 @@ func (a *Agent) settle(now time.Duration, s *slot, key string) {
 	}
 	if other := a.keys[key]; other != nil && other != s {
 		s.machine, other.machine, other.driver = other.machine, nil, nil
+		s.machine.device.Moved() // it may be another of the same name
 		a.cfg.Log.Info("A machine moved", "device", key, "from", other.addr.String(), "to", s.addr.String())
 	} else {
 		s.machine = a.newMachine(key)

@@ -59,6 +59,30 @@ func TestWhereAMachineIs(t *testing.T) {
 	}
 }
 
+// TestWhereAMachineMovedNobodyLooked: one that is met elsewhere may be another of the same name, and what was read of
+// the first bounds neither (L5).
+func TestWhereAMachineMovedNobodyLooked(t *testing.T) {
+	a := New(Config{Run: 1, Log: logr.Discard()})
+	a.assign(0, addresses(2))
+	id := miner.Identity{MAC: "02:00:00:00:00:01"}
+	a.found(0, a.slots[0], &fake{}, id)
+	m := a.slots[0].machine
+	for at := time.Duration(0); at < 5*time.Minute; at += 5 * time.Second { // until what it reads counts
+		a.saw(a.slots[0], fit.Reading{At: at, State: fit.Hashing, HasWatts: true, Watts: fakeWatts / 2})
+	}
+	a.miss(5*time.Minute, a.slots[0])
+	now := 5*time.Minute + 6*time.Second
+	if bound := m.device.Bound(now); bound >= m.device.Rated() {
+		t.Fatalf("bounded by %d W before", bound)
+	}
+	if a.found(now, a.slots[1], &fake{}, id); a.slots[1].machine != m {
+		t.Fatal("did not move")
+	}
+	if bound := m.device.Bound(now); bound < m.device.Rated() {
+		t.Errorf("bounded by %d W where nobody looked at it, rated %d W", bound, m.device.Rated())
+	}
+}
+
 // TestATwinKeepsWhatItMayStillDo: its writes in flight are not those of the machine of the same name.
 func TestATwinKeepsWhatItMayStillDo(t *testing.T) {
 	a := New(Config{Run: 1, Log: logr.Discard()})

@@ -375,29 +375,3 @@ func TestAMachineWithoutATargetGoesBackToWhatItDrew(t *testing.T) {
 		t.Errorf("orders %v, want back to 4150 W", got)
 	}
 }
-
-// A shed starts no machine: one that may have missed the order to wake goes back to sleep, whatever target would fit.
-func TestAShedStartsNothing(t *testing.T) {
-	stopping := func(d *Device, now time.Duration) {
-		r := shows(d, now, sleep)
-		r.State, r.Watts = Stopping, d.traits.Nameplate/2
-		d.Saw(r)
-	}
-	for name, c := range map[string]struct {
-		sees func(d *Device, now time.Duration)
-		want string
-	}{
-		"asleep":   {func(d *Device, now time.Duration) { d.readsAt(now, sleep) }, "d Sleep"},
-		"stopping": {stopping, "d Sleep"},
-		"hashing":  {func(d *Device, now time.Duration) { d.readsAt(now, in(lux, 0)) }, "d mode:low@1500W"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := device("d", lux, in(lux, 0))
-			d.Write(start, in(lux, 2))
-			c.sees(d, start+30*sec)
-			if diff := cmp.Diff([]string{c.want}, told(Fit([]*Device{d}, 2000, 0, start+31*sec))); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}

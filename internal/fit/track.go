@@ -237,6 +237,9 @@ func (d *Device) studySway(moved bool) {
 // Missed counts a poll that failed.
 func (d *Device) Missed(_ time.Duration) { d.missed++ }
 
+// Moved says that the device was met where nobody looked at it yet: what was read of it elsewhere bounds it no longer.
+func (d *Device) Moved() { d.missed = max(d.missed, missedPolls) }
+
 // Write says that a setting is about to be sent: from now on it may have happened.
 func (d *Device) Write(at time.Duration, s Setting) {
 	if d.prior.Kind == Sleep {

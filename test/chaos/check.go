@@ -8,7 +8,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	powerv1 "github.com/counterweight-dev/counterweight/api/v1alpha1"
-	"github.com/counterweight-dev/counterweight/internal/fit"
 	"github.com/counterweight-dev/counterweight/internal/lease"
 )
 
@@ -318,43 +317,6 @@ func (c *checker) orphaned(i int) bool {
 		}
 	}
 	return false
-}
-
-// stuck tells whether a machine's agent has found that it does not do as told: it is told again after ten minutes.
-func (c *checker) stuck(d *device) bool {
-	for _, a := range c.h.agents {
-		for p := range a.view().Places() {
-			if a.pod.process == a && p.Device != nil && c.h.byAddr[p.Address] == d && p.Device.Condition(a.now()) == fit.IsStuck {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// firm is what of a budget no shed can take.
-func (c *checker) firm(i int) float64 {
-	h, sum := c.h, 0.0
-	for n := range h.cfg.budgets {
-		if h.cfg.under(n, i) {
-			sum += float64(h.cfg.budgets[n].base)
-		}
-	}
-	for _, d := range h.devices {
-		if d.pool.exists && !d.pool.gone && h.cfg.under(d.pool.config.budget, i) {
-			least := float64(d.traits.Residual)*1.06 + 60
-			if d.faulty && c.stuck(d) {
-				least = max(least, d.most())
-			}
-			sum += least
-		}
-	}
-	for _, g := range h.kube.order {
-		if at := g.at(); !g.over && (g.opened || g.drawing) && at >= 0 && h.cfg.under(at, i) {
-			sum += g.claim
-		}
-	}
-	return sum
 }
 
 // impaired notes that a machine will not do as told for a while.
