@@ -37,8 +37,8 @@ rehearse: build controlplane ## Play SCENARIO=file.yaml; REHEARSEFLAGS=--keep le
 	bin/rehearse $(SCENARIO) $(REHEARSEFLAGS)
 
 .PHONY: rehearse-faults
-rehearse-faults: build controlplane ## Play test/scenarios/faults-*.yaml, a line each; reports in bin/faults (12 min).
-	@bin/rehearse each --at-once 2 --report-dir bin/faults test/scenarios/faults-*.yaml
+rehearse-faults: build controlplane ## Play test/scenarios/faults-*.yaml, a line each; reports in bin/faults (9 min).
+	@bin/rehearse each --at-once 3 --report-dir bin/faults test/scenarios/faults-*.yaml
 
 ##@ Build
 
