@@ -86,11 +86,14 @@ const runsFor = time.Hour
 // age is the clock of every agent.
 func (s *site) age() time.Duration { return s.now.Sub(s.began) + runsFor }
 
-// leaderFor is a Leader that holds the election's Lease on the real API server.
+// leaderFor is a Leader that holds the election's Lease on the real API server, which the one before it let go.
 func leaderFor(ctx context.Context, ns string, clock func() time.Time) *Leader {
 	l, err := NewLeader(config, ns, "operator", clock)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(l.Create(ctx, resourcelock.LeaderElectionRecord{HolderIdentity: l.Identity(), LeaseDurationSeconds: 30})).To(Succeed())
+	Expect(l.Create(ctx, resourcelock.LeaderElectionRecord{LeaseDurationSeconds: 1})).To(Succeed())
+	_, _, err = l.Get(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(l.Update(ctx, resourcelock.LeaderElectionRecord{HolderIdentity: l.Identity(), LeaseDurationSeconds: 30})).To(Succeed())
 	return l
 }
 
