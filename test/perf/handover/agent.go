@@ -28,10 +28,10 @@ type model struct {
 	lowered func(at time.Time) // told of every lease below the one before
 }
 
-// floorOf one machine that sleeps, and the points of a curve above the floor.
+// floorShare is the part of its watts that a machine draws asleep, points are those of a curve above the floor.
 const (
-	floorOf = 25
-	points  = 16
+	floorShare = 0.01
+	points     = 16
 )
 
 // newModel makes an agent of so many machines, all of them hashing as far as they were let.
@@ -43,9 +43,9 @@ func newModel(n, devices int, settle time.Duration, lowered func(time.Time)) *mo
 		dice: rand.New(rand.NewPCG(uint64(n), 1)), holder: lease.NewHolder(lease.Run(n + 1)), clock: stats.Start(),
 		settle: settle, devices: devices, readers: map[chan lease.Report]struct{}{}, lowered: lowered,
 	}
-	at := lease.Point{Watts: lease.Watts(count * floorOf)}
+	at := lease.Point{Watts: lease.Watts(count * kind.Watts * floorShare)}
 	a.curve = []lease.Point{at}
-	step := (kind.Watts - floorOf) * count / points
+	step := kind.Watts * (1 - floorShare) * count / points
 	slope := 1.1 * kind.TeraHashes / kind.Watts
 	for range points {
 		at.Watts += lease.Watts(step)

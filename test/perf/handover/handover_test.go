@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/counterweight-dev/counterweight/internal/lease"
+	"github.com/counterweight-dev/counterweight/internal/minersim"
 )
 
 func TestWritesOfTheOperatorAlone(t *testing.T) {
@@ -74,6 +75,19 @@ func TestModelLetsWattsGoOnceSettled(t *testing.T) {
 		}
 		cancel()
 	})
+}
+
+// TestEveryModelTalksSense: the operator leases nothing to an agent whose reports can't be, whatever machine it stands for.
+func TestEveryModelTalksSense(t *testing.T) {
+	for n, kind := range minersim.Models() {
+		m := newModel(n, 256, time.Second, func(time.Time) {})
+		reports, cancel := m.Subscribe(t.Context())
+		r := <-reports
+		cancel()
+		if err := r.Check(); err != nil || r.Curve[points].THs < kind.TeraHashes {
+			t.Errorf("%s: %v; %+v", kind.Name, err, r)
+		}
+	}
 }
 
 func TestTheOperatorIsGivenTheChartsMemory(t *testing.T) {
