@@ -41,7 +41,9 @@ type checker struct {
 	overLongest time.Duration
 	lastDraw    []float64
 	lastAt      time.Duration
+	// quietFloor is what mining drew before a quiet history's restart, quietLeases what it was leased then.
 	quietFloor  float64
+	quietLeases map[string]float64
 	passes      int
 	// turned is when a pod last started or ended, or was let go: watts change hands for a while then.
 	turns  int

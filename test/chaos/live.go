@@ -32,13 +32,38 @@ func (c *checker) judgeQuiet() {
 			mining += d.watts()
 		}
 	}
-	if c.quietFloor == 0 {
-		c.quietFloor = mining
+	if c.quietLeases == nil {
+		c.quietFloor, c.quietLeases = mining, h.leases()
 	}
 	least := c.quietFloor*0.93 - largest
-	if mining < least {
+	if mining < least && mining+c.swapped() < least {
 		c.broke(shedByRestart, "a restart sheds miners: they drew %.0f W before and draw %.0f W", c.quietFloor, mining)
 	}
+}
+
+// leases are those in force, by the agent's pod.
+func (h *history) leases() map[string]float64 {
+	out := map[string]float64{}
+	for _, p := range h.agentPods() {
+		if p.process == nil || p.process.dead {
+			continue
+		}
+		if x := p.process.allowance(); x.Mode == lease.Leased {
+			out[p.name] = float64(x.Watts)
+		}
+	}
+	return out
+}
+
+// swapped is what agents may draw above their leases of before: what an agent measures anew may make its machines the
+// better ones, and they take watts from others (design section 6, step 4). These shed at once; a machine that is
+// to use the watts may still wake. What was shed and comes back is no more than before, and counts nothing.
+func (c *checker) swapped() float64 {
+	more := 0.0
+	for pod, watts := range c.h.leases() {
+		more += max(0, watts-c.quietLeases[pod])
+	}
+	return more
 }
 
 // handOverWithin is how soon after a pod started or ended the next one has the watts that this freed or
